@@ -1,0 +1,358 @@
+package policy
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sgadvise/sgadvise/engine/netset"
+	"github.com/sgadvise/sgadvise/ingest/flow"
+)
+
+// Snapshot is a policy at one moment. Readers fill it and call [Snapshot.Seal];
+// from then on it is immutable and safe for concurrent use.
+type Snapshot struct {
+	Taken      time.Time // zero: not known
+	Interfaces []Interface
+	Groups     []Group
+	ACLs       []ACL
+	Subnets    []Subnet
+	Lists      []PrefixList
+	FlowLogs   []FlowLog
+	Platform   []netip.Prefix // addresses that no stage filters (metadata, resolver, time)
+	Missing    []Missing
+
+	interfaces map[string]int
+	groups     map[string]int
+	lists      map[string]int
+	subnets    map[string]int
+	aclOf      map[string]int // subnet id → index in ACLs
+	rules      []*Rule
+	byRef      map[Ref]int
+	members    map[string][]netip.Prefix
+}
+
+// Interface is a network interface and what is attached to it.
+type Interface struct {
+	ID, Name         string
+	VPC, Subnet      string
+	Account          string
+	Instance         string
+	Kind             string         // the platform's word: interface, natGateway, lambda …
+	Groups           []string       // attached group ids; empty: no group filters here
+	Addresses        []netip.Addr   // private addresses, both families; the first is the primary one
+	Prefixes         []netip.Prefix // delegated prefixes
+	RequesterManaged bool           // made and unmade by a service; its addresses are not stable
+	Transit          bool           // source/destination check is off: carries traffic of others
+	Attached         time.Time      // zero: not known
+}
+
+// Group is a security group.
+type Group struct {
+	ID, Name, Description string
+	VPC, Account          string
+	Default               bool // the VPC's default group
+	Managed               bool // kept by a service: not for editing
+	Rules                 []Rule
+}
+
+// ACL is a network ACL.
+type ACL struct {
+	ID, VPC string
+	Default bool
+	Subnets []string
+	Rules   []Rule // Rank is the rule number
+}
+
+// Subnet is a subnet with its address blocks.
+type Subnet struct {
+	ID, VPC string
+	Blocks  []netip.Prefix
+}
+
+// PrefixList is a managed prefix list. Known is false if its entries are not here.
+type PrefixList struct {
+	ID, Name   string
+	Known      bool
+	Entries    []netip.Prefix
+	MaxEntries int
+	Provider   bool // kept by the cloud provider
+}
+
+// FlowLog is a flow-log subscription.
+type FlowLog struct {
+	ID, Resource string
+	Traffic      string // ALL, ACCEPT or REJECT
+	Format       string // LogFormat, empty: the default
+	Created      time.Time
+	Failed       string // delivery error; empty: none
+}
+
+// Missing names something that the snapshot lacks and what follows from that.
+type Missing struct {
+	What   string // "network-acls", "subnets", "prefix-list pl-1", "group sg-9" …
+	Effect string
+}
+
+// ImplicitOwner owns the refs of rules that no export holds.
+const ImplicitOwner = "implicit"
+
+// Seal validates s, puts everything in order and builds its indexes.
+func (s *Snapshot) Seal() error {
+	slices.SortFunc(s.Interfaces, func(a, b Interface) int { return strings.Compare(a.ID, b.ID) })
+	slices.SortFunc(s.Groups, func(a, b Group) int { return strings.Compare(a.ID, b.ID) })
+	slices.SortFunc(s.ACLs, func(a, b ACL) int { return strings.Compare(a.ID, b.ID) })
+	slices.SortFunc(s.Subnets, func(a, b Subnet) int { return strings.Compare(a.ID, b.ID) })
+	slices.SortFunc(s.Lists, func(a, b PrefixList) int { return strings.Compare(a.ID, b.ID) })
+	slices.SortFunc(s.FlowLogs, func(a, b FlowLog) int { return strings.Compare(a.ID, b.ID) })
+	slices.SortFunc(s.Missing, func(a, b Missing) int {
+		return cmp.Or(strings.Compare(a.What, b.What), strings.Compare(a.Effect, b.Effect))
+	})
+	s.Missing = slices.Compact(s.Missing)
+
+	var err error
+	index := func(kind string, n int, id func(int) string) map[string]int {
+		m := make(map[string]int, n)
+		for i := range n {
+			if _, dup := m[id(i)]; dup && err == nil {
+				err = fmt.Errorf("%s %s occurs twice", kind, id(i))
+			}
+			m[id(i)] = i
+		}
+		return m
+	}
+	s.interfaces = index("interface", len(s.Interfaces), func(i int) string { return s.Interfaces[i].ID })
+	s.groups = index("group", len(s.Groups), func(i int) string { return s.Groups[i].ID })
+	s.lists = index("prefix list", len(s.Lists), func(i int) string { return s.Lists[i].ID })
+	s.subnets = index("subnet", len(s.Subnets), func(i int) string { return s.Subnets[i].ID })
+	index("network ACL", len(s.ACLs), func(i int) string { return s.ACLs[i].ID })
+	s.aclOf = make(map[string]int)
+	for i := range s.ACLs {
+		for _, id := range s.ACLs[i].Subnets {
+			s.aclOf[id] = i
+		}
+	}
+
+	s.members = make(map[string][]netip.Prefix)
+	for i := range s.Interfaces {
+		f := &s.Interfaces[i]
+		slices.Sort(f.Groups)
+		f.Groups = slices.Compact(f.Groups)
+		for _, g := range f.Groups {
+			for _, a := range f.Addresses {
+				s.members[g] = append(s.members[g], netip.PrefixFrom(a, a.BitLen()))
+			}
+			s.members[g] = append(s.members[g], f.Prefixes...)
+		}
+	}
+	for g, m := range s.members {
+		slices.SortFunc(m, ComparePrefix)
+		s.members[g] = slices.Compact(m)
+	}
+
+	s.rules, s.byRef = nil, make(map[Ref]int)
+	add := func(rs []Rule) {
+		slices.SortStableFunc(rs, func(a, b Rule) int {
+			return cmp.Or(cmp.Compare(a.Direction, b.Direction), cmp.Compare(a.Rank, b.Rank), a.Ref.Compare(b.Ref))
+		})
+		for i := range rs {
+			if _, dup := s.byRef[rs[i].Ref]; dup && err == nil {
+				err = fmt.Errorf("rule %s occurs twice", rs[i].Ref)
+			}
+			s.byRef[rs[i].Ref] = len(s.rules)
+			s.rules = append(s.rules, &rs[i])
+		}
+	}
+	for i := range s.Groups {
+		add(s.Groups[i].Rules)
+	}
+	for i := range s.ACLs {
+		add(s.ACLs[i].Rules)
+	}
+	return err
+}
+
+// ComparePrefix orders prefixes by address, IPv4 first, then by length.
+func ComparePrefix(a, b netip.Prefix) int {
+	return cmp.Or(a.Addr().Compare(b.Addr()), cmp.Compare(a.Bits(), b.Bits()))
+}
+
+// Rules returns every declared rule: groups by id, then ACLs by id; in each by
+// direction, rank and ref.
+func (s *Snapshot) Rules() []*Rule { return s.rules }
+
+// RuleIndex returns the position of r in Rules.
+func (s *Snapshot) RuleIndex(r Ref) (int, bool) { i, ok := s.byRef[r]; return i, ok }
+
+// Interface returns the interface with this id.
+func (s *Snapshot) Interface(id string) (*Interface, bool) {
+	if i, ok := s.interfaces[id]; ok {
+		return &s.Interfaces[i], true
+	}
+	return nil, false
+}
+
+// Group returns the group with this id.
+func (s *Snapshot) Group(id string) (*Group, bool) {
+	if i, ok := s.groups[id]; ok {
+		return &s.Groups[i], true
+	}
+	return nil, false
+}
+
+// List returns the prefix list with this id.
+func (s *Snapshot) List(id string) (*PrefixList, bool) {
+	if i, ok := s.lists[id]; ok {
+		return &s.Lists[i], true
+	}
+	return nil, false
+}
+
+// Subnet returns the subnet with this id.
+func (s *Snapshot) Subnet(id string) (*Subnet, bool) {
+	if i, ok := s.subnets[id]; ok {
+		return &s.Subnets[i], true
+	}
+	return nil, false
+}
+
+// ACLFor returns the network ACL that filters f, if it is known to be one: the ACL
+// of its subnet, and the subnet's own address blocks, inside which no ACL speaks.
+func (s *Snapshot) ACLFor(f *Interface) (*ACL, *Subnet, bool) {
+	i, ok := s.aclOf[f.Subnet]
+	if !ok {
+		return nil, nil, false
+	}
+	sub, ok := s.Subnet(f.Subnet)
+	if !ok {
+		return nil, nil, false
+	}
+	return &s.ACLs[i], sub, true
+}
+
+// Members returns the private addresses of the interfaces that carry group id, as
+// single-address and delegated prefixes, in order.
+func (s *Snapshot) Members(id string) []netip.Prefix { return s.members[id] }
+
+// MissingWhat reports whether something was named missing under this name.
+func (s *Snapshot) MissingWhat(what string) bool {
+	return slices.ContainsFunc(s.Missing, func(m Missing) bool { return m.What == what })
+}
+
+// Attached returns the interfaces that carry group id, in order.
+func (s *Snapshot) Attached(id string) []*Interface {
+	var out []*Interface
+	for i := range s.Interfaces {
+		if _, ok := slices.BinarySearch(s.Interfaces[i].Groups, id); ok {
+			out = append(out, &s.Interfaces[i])
+		}
+	}
+	return out
+}
+
+// Resolve returns a with its references replaced by what they hold at the
+// snapshot's time. Dead references hold nothing. What cannot be resolved sets
+// Unknown: a group of another account or one that is not here, a group whose
+// members cannot be known because no interfaces were exported, a list without
+// entries.
+func (s *Snapshot) Resolve(a AddrSet) AddrSet {
+	if len(a.Refs) == 0 {
+		return a
+	}
+	out := AddrSet{Prefixes: slices.Clone(a.Prefixes), Unknown: a.Unknown}
+	for _, r := range a.Refs {
+		if r.Dead != "" {
+			continue
+		}
+		switch r.Kind {
+		case GroupSet:
+			_, here := s.groups[r.ID]
+			out.Prefixes = append(out.Prefixes, s.members[r.ID]...)
+			if !here || s.MissingWhat("network-interfaces") {
+				out.Unknown = true
+			}
+		case ListSet:
+			if l, ok := s.List(r.ID); ok && l.Known {
+				out.Prefixes = append(out.Prefixes, l.Entries...)
+			} else {
+				out.Unknown = true
+			}
+		}
+	}
+	slices.SortFunc(out.Prefixes, ComparePrefix)
+	out.Prefixes = slices.Compact(out.Prefixes)
+	return out
+}
+
+// effective returns r with every reference resolved.
+func (s *Snapshot) effective(r *Rule) Rule {
+	e := *r
+	e.Match = slices.Clone(r.Match)
+	for i := range e.Match {
+		e.Match[i].Remote = s.Resolve(e.Match[i].Remote)
+		e.Match[i].Local = s.Resolve(e.Match[i].Local)
+	}
+	return e
+}
+
+// Path returns the stages that a new connection of interface id passes in
+// direction d, in the order they speak, with every reference resolved. Ingress
+// meets the network ACL first, egress the groups first. An interface without
+// groups has no group stage; one whose subnet, or whose subnet's ACL, is not in
+// the snapshot has no ACL stage. Path returns nil if the interface is not known.
+func (s *Snapshot) Path(id string, d flow.Direction) []Stage {
+	f, ok := s.Interface(id)
+	if !ok {
+		return nil
+	}
+	var path []Stage
+	if len(f.Groups) > 0 {
+		path = append(path, s.groupStage(f.Groups, d))
+	}
+	if acl, sub, ok := s.ACLFor(f); ok {
+		path = append(path, s.aclStage(acl, sub, d))
+	}
+	if d == flow.Ingress {
+		slices.Reverse(path)
+	}
+	return path
+}
+
+func (s *Snapshot) groupStage(groups []string, d flow.Direction) Stage {
+	st := Stage{Name: "sg", Stateful: true, Exempt: s.Platform, Default: Deny,
+		DefaultRef: Ref{ImplicitOwner, "default:sg:" + d.String()}}
+	var tier Tier
+	for _, id := range groups {
+		g, ok := s.Group(id)
+		if !ok {
+			// The interface carries a group whose rules are not here: it may allow anything.
+			m := NewMatch(d, AnyProto, netset.AllPorts, AnyICMP, AddrSet{Unknown: true})
+			tier.Rules = append(tier.Rules, Rule{Ref: Ref{ImplicitOwner, "unknown-group:" + id + ":" + d.String()},
+				Direction: d, Action: Allow, Match: []Match{m}, Implicit: true})
+			continue
+		}
+		for i := range g.Rules {
+			if g.Rules[i].Direction == d {
+				tier.Rules = append(tier.Rules, s.effective(&g.Rules[i]))
+			}
+		}
+	}
+	st.Tiers = []Tier{tier}
+	return st
+}
+
+func (s *Snapshot) aclStage(acl *ACL, sub *Subnet, d flow.Direction) Stage {
+	st := Stage{Name: "nacl", Exempt: slices.Concat(s.Platform, sub.Blocks), Default: Deny,
+		DefaultRef: Ref{ImplicitOwner, "default:nacl:" + d.String()}}
+	var tier Tier
+	for i := range acl.Rules {
+		if acl.Rules[i].Direction == d {
+			tier.Rules = append(tier.Rules, s.effective(&acl.Rules[i]))
+		}
+	}
+	st.Tiers = []Tier{tier}
+	return st
+}

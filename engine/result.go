@@ -1,0 +1,106 @@
+package engine
+
+import (
+	"github.com/sgadvise/sgadvise/engine/orient"
+	"github.com/sgadvise/sgadvise/engine/policy"
+	"github.com/sgadvise/sgadvise/ingest/flow"
+	"github.com/sgadvise/sgadvise/ingest/store"
+)
+
+// Result is what replaying a set of connections against a snapshot showed. It is
+// immutable and does not depend on the number of workers.
+type Result struct {
+	Snapshot *policy.Snapshot
+	Store    *store.Connections
+
+	Ledger   flow.Ledger // over all records that were read, less those of unread kinds (the caller adds them)
+	Fidelity Fidelity
+
+	// Usage holds one entry for each rule of Snapshot.Rules(), same order, and
+	// after those one for each implicit rule that was hit, by ref.
+	Usage []Usage
+
+	// Connections are the distinct connections of interfaces that the snapshot
+	// has, ordered by interface, direction, protocol, remote address, port.
+	// Connections whose opener is undecided appear once in each reading.
+	Connections []Connection
+
+	// Openers holds, for each row of Store, who opened its connection and how that is known.
+	Openers []orient.Opinion
+
+	Orientation Orientation
+	Undecided   []Undecided // the greatest by records, at most 100
+}
+
+// Connection is what a group decides on: interface, direction, protocol, peer and
+// service port, with the evidence for it.
+type Connection struct {
+	Interface int32 // index into Snapshot.Interfaces
+	Direction flow.Direction
+	Proto     flow.Proto
+	Action    flow.Action // what the log says was done with the opener's packets; Accept if only replies were seen
+	Remote    flow.Addr
+	// Port and PortHi are the service port. They differ only where the opener is
+	// undecided and the port was folded: then every port between them may have been
+	// the service, and no rule of the snapshot tells them apart.
+	Port, PortHi uint16
+	Certain      bool           // the opener is decided; false: one of two readings
+	Proven       bool           // by flags or by what the rules make impossible
+	Answered     bool           // packets came back (TCP: other than a bare RST)
+	Verdict      policy.Verdict // of the whole path, for the opener's packets
+	Records      uint64         // both directions
+	Packets      uint64
+	Bytes        uint64
+	First, Last  int64
+	Days         uint64
+}
+
+// Usage is the evidence for one rule.
+type Usage struct {
+	Ref      policy.Ref
+	Hits     uint64 // distinct decided connections that the rule wins
+	Decisive uint64 // of them, those whose verdict would change without the rule
+	Proven   uint64 // of the decisive ones, those whose opener is proven
+	Answered uint64 // of the hits, those that were answered
+	Possible uint64 // connections it would win under an undecided reading, or perhaps matches
+
+	Records, Packets, Bytes uint64
+	First, Last             int64 // 0, 0 without hits
+	Days                    uint64
+	Peers                   uint64 // distinct remote addresses of the hits
+	Interfaces              uint64 // interfaces on which it has hits
+}
+
+// Fidelity says how far the policy explains the log.
+type Fidelity struct {
+	Judged, Agree uint64
+	Interfaces    []InterfaceFidelity // in order of id, those with any judged record
+}
+
+// Rate returns agree / judged, 1 if nothing was judged.
+func (f *Fidelity) Rate() float64 {
+	if f.Judged == 0 {
+		return 1
+	}
+	return float64(f.Agree) / float64(f.Judged)
+}
+
+// InterfaceFidelity is the fidelity of one interface with the causes of its
+// disagreements: cause → records.
+type InterfaceFidelity struct {
+	Interface     string
+	Judged, Agree uint64
+	Causes        map[string]uint64
+}
+
+// Orientation counts records by how their opener was decided.
+type Orientation [orient.NumMethods]uint64
+
+// Undecided is a connection whose opener stays open, for the list in the report.
+type Undecided struct {
+	Interface             string
+	Proto                 flow.Proto
+	Local, Remote         flow.Addr
+	LocalPort, RemotePort uint16
+	Records               uint64
+}

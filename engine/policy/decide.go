@@ -90,7 +90,8 @@ type StageDecision struct {
 	// connection turned out so: they match perhaps, and nothing certain outranks
 	// them. Sorted.
 	Possible []Ref
-	// Next is what would speak if the winners were not there.
+	// Next is what would speak if the winners were not there; the action Next if
+	// that is not known.
 	Next Action
 	// Action is what spoke, where the verdict is not Unknown.
 	Action Action
@@ -155,45 +156,35 @@ func (s *Stage) Decide(c *Conn) StageDecision {
 		}
 	}
 	slices.SortFunc(all, func(a, b ranked) int {
+		// Certain before perhaps, so that a certain Next drops its perhaps twins
+		// whatever their names are.
 		return cmp.Or(cmp.Compare(a.tier, b.tier), cmp.Compare(a.rule.Rank, b.rule.Rank),
-			cmp.Compare(a.rule.Action, b.rule.Action), a.rule.Ref.Compare(b.rule.Ref))
+			cmp.Compare(a.rule.Action, b.rule.Action), -cmp.Compare(a.tri, b.tri), a.rule.Ref.Compare(b.rule.Ref))
 	})
 	all = dropPassedOn(all)
-	same := func(a, b ranked) bool {
-		return a.tier == b.tier && a.rule.Rank == b.rule.Rank && a.rule.Action == b.rule.Action
-	}
 
-	// The strongest certain match speaks; what is only possible and stronger may.
-	first := slices.IndexFunc(all, func(r ranked) bool { return r.tri == Yes })
-	action, unsure := s.Default, false
-	end := len(all)
-	if first >= 0 {
-		action = all[first].rule.Action
-		end = first
-		for end < len(all) && same(all[end], all[first]) {
-			end++
-		}
-	}
-	for _, r := range all[:end] {
+	first, end, action, unsure := s.speaks(all)
+	var rest []ranked // all but the winners
+	for i, r := range all {
 		switch {
+		case i >= end:
+			rest = append(rest, r)
 		case r.tri == Yes:
 			out.Winners = append(out.Winners, r.rule.Ref)
 		default:
 			out.Possible = append(out.Possible, r.rule.Ref)
-			if r.rule.Action != action {
-				unsure = true
-			}
+			rest = append(rest, r)
 		}
 	}
+	out.Next = s.Default
 	if first >= 0 {
 		out.Tier = s.Tiers[all[first].tier].Name
-		out.Next = s.Default
-		if i := slices.IndexFunc(all[end:], func(r ranked) bool { return r.tri == Yes }); i >= 0 {
-			out.Next = all[end+i].rule.Action
+		_, _, next, open := s.speaks(rest)
+		if out.Next = next; open {
+			out.Next = Next
 		}
 	} else {
 		out.Winners = []Ref{s.DefaultRef}
-		out.Next = s.Default
 	}
 	out.Decisive = first >= 0 && len(out.Winners) == 1 && !unsure && out.Next != action
 	slices.SortFunc(out.Winners, Ref.Compare)
@@ -208,6 +199,24 @@ func (s *Stage) Decide(c *Conn) StageDecision {
 		out.Verdict = Allowed
 	}
 	return out
+}
+
+// speaks finds what speaks among all, the strongest first: the certain match
+// all[first], or the default if first is negative. all[:end] are the rules as
+// strong as that or stronger. unsure: one of them may match and do otherwise.
+func (s *Stage) speaks(all []ranked) (first, end int, action Action, unsure bool) {
+	first = slices.IndexFunc(all, func(r ranked) bool { return r.tri == Yes })
+	end, action = len(all), s.Default
+	if first >= 0 {
+		best := all[first]
+		action = best.rule.Action
+		end = first + 1
+		for end < len(all) && all[end].tier == best.tier && all[end].rule.Rank == best.rule.Rank && all[end].rule.Action == action {
+			end++
+		}
+	}
+	unsure = slices.ContainsFunc(all[:end], func(r ranked) bool { return r.rule.Action != action })
+	return first, end, action, unsure
 }
 
 // dropPassedOn leaves out, in each tier, a certain match that passes on to the next

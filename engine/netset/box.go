@@ -13,7 +13,9 @@ type Box struct {
 }
 
 // Contains reports whether the point is in b; x is a point of the service axis.
-func (b Box) Contains(a flow.Addr, x uint32) bool { return b.Services.Contains(x) && b.Addrs.Contains(a) }
+func (b Box) Contains(a flow.Addr, x uint32) bool {
+	return b.Services.Contains(x) && b.Addrs.Contains(a)
+}
 
 // Covers reports whether all of o is in b.
 func (b Box) Covers(o Box) bool { return b.Services.Covers(o.Services) && b.Addrs.Covers(o.Addrs) }

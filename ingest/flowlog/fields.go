@@ -1,0 +1,194 @@
+package flowlog
+
+import "strings"
+
+// Field is a field of a flow log record, as far as this program reads it. Several
+// names may mean one Field; names that feed nothing are all Carried.
+type Field uint8
+
+// The fields. The zero value is Carried.
+const (
+	Carried        Field = iota // known, and carried past: feeds no column
+	InterfaceID                 // Batch.Interface, Batch.Names
+	SrcAddr                     // Batch.Src
+	DstAddr                     // Batch.Dst
+	SrcPort                     // Batch.SrcPort
+	DstPort                     // Batch.DstPort
+	Protocol                    // Batch.Proto
+	Packets                     // Batch.Packets
+	Bytes                       // Batch.Bytes
+	Start                       // Batch.Start
+	End                         // Batch.End
+	Action                      // Batch.Action
+	LogStatus                   // Batch.Status
+	TCPFlags                    // Batch.Flags
+	Type                        // IPv4, IPv6 or EFA: no column, but decides what the row is
+	PktSrcAddr                  // Batch.PktSrc
+	PktDstAddr                  // Batch.PktDst
+	FlowDirection               // Batch.Direction
+	Version                     // no column; tells the default layout
+	TransitGateway              // any field only transit gateway flow logs have: such rows are unsupported
+	Message                     // a whole record as text in one column or key (CloudWatch Logs)
+
+	NumFields = iota
+)
+
+// fieldTable lists every known name: the fields of VPC flow logs by version as
+// LogFormat spells them, then those of transit gateway flow logs, then the other
+// names that queries and log services give to the same fields. Case, hyphens and
+// underscores do not matter, so camelCase and underscore spellings need no row.
+var fieldTable = []struct {
+	name  string
+	since int // version of the record format; 0: not a LogFormat name
+	field Field
+}{
+	{"version", 2, Version},
+	{"account-id", 2, Carried},
+	{"interface-id", 2, InterfaceID},
+	{"srcaddr", 2, SrcAddr},
+	{"dstaddr", 2, DstAddr},
+	{"srcport", 2, SrcPort},
+	{"dstport", 2, DstPort},
+	{"protocol", 2, Protocol},
+	{"packets", 2, Packets},
+	{"bytes", 2, Bytes},
+	{"start", 2, Start},
+	{"end", 2, End},
+	{"action", 2, Action},
+	{"log-status", 2, LogStatus},
+
+	{"vpc-id", 3, Carried},
+	{"subnet-id", 3, Carried},
+	{"instance-id", 3, Carried},
+	{"tcp-flags", 3, TCPFlags},
+	{"type", 3, Type},
+	{"pkt-srcaddr", 3, PktSrcAddr},
+	{"pkt-dstaddr", 3, PktDstAddr},
+
+	{"region", 4, Carried},
+	{"az-id", 4, Carried},
+	{"sublocation-type", 4, Carried},
+	{"sublocation-id", 4, Carried},
+
+	{"pkt-src-aws-service", 5, Carried},
+	{"pkt-dst-aws-service", 5, Carried},
+	{"flow-direction", 5, FlowDirection},
+	{"traffic-path", 5, Carried},
+
+	{"ecs-cluster-arn", 7, Carried},
+	{"ecs-cluster-name", 7, Carried},
+	{"ecs-container-instance-arn", 7, Carried},
+	{"ecs-container-instance-id", 7, Carried},
+	{"ecs-container-id", 7, Carried},
+	{"ecs-second-container-id", 7, Carried},
+	{"ecs-service-name", 7, Carried},
+	{"ecs-task-definition-arn", 7, Carried},
+	{"ecs-task-arn", 7, Carried},
+	{"ecs-task-id", 7, Carried},
+
+	{"reject-reason", 8, Carried},
+	{"resource-id", 9, Carried},
+	{"encryption-status", 10, Carried},
+
+	{"instance-tag", 11, Carried},
+	{"instance-tag-2", 11, Carried},
+	{"interface-tag", 11, Carried},
+	{"interface-tag-2", 11, Carried},
+	{"asg-tag", 11, Carried},
+	{"asg-tag-2", 11, Carried},
+	{"interface-type", 11, Carried},
+	{"next-hop-interface-id", 11, Carried},
+	{"next-hop-subnet-id", 11, Carried},
+	{"next-hop-az-id", 11, Carried},
+	{"next-hop-vpc-id", 11, Carried},
+	{"next-hop-interface-type", 11, Carried},
+
+	// Transit gateway flow logs share version, account-id, the five-tuple and more.
+	{"resource-type", 6, TransitGateway},
+	{"tgw-id", 6, TransitGateway},
+	{"tgw-attachment-id", 6, TransitGateway},
+	{"tgw-src-vpc-account-id", 6, TransitGateway},
+	{"tgw-dst-vpc-account-id", 6, TransitGateway},
+	{"tgw-src-vpc-id", 6, TransitGateway},
+	{"tgw-dst-vpc-id", 6, TransitGateway},
+	{"tgw-src-subnet-id", 6, TransitGateway},
+	{"tgw-dst-subnet-id", 6, TransitGateway},
+	{"tgw-src-eni", 6, TransitGateway},
+	{"tgw-dst-eni", 6, TransitGateway},
+	{"tgw-src-az-id", 6, TransitGateway},
+	{"tgw-dst-az-id", 6, TransitGateway},
+	{"tgw-pair-attachment-id", 6, TransitGateway},
+	{"packets-lost-no-route", 6, TransitGateway},
+	{"packets-lost-blackhole", 6, TransitGateway},
+	{"packets-lost-mtu-exceeded", 6, TransitGateway},
+	{"packets-lost-ttl-expired", 6, TransitGateway},
+
+	// Table definitions for Athena and its relatives.
+	{"account", 0, Carried},
+	{"source-address", 0, SrcAddr},
+	{"destination-address", 0, DstAddr},
+	{"source-port", 0, SrcPort},
+	{"destination-port", 0, DstPort},
+	{"num-packets", 0, Packets},
+	{"num-bytes", 0, Bytes},
+	{"start-time", 0, Start},
+	{"end-time", 0, End},
+	{"dest-address", 0, DstAddr},
+	{"dest-port", 0, DstPort},
+	// Partition columns that a query appends.
+	{"date", 0, Carried},
+	{"year", 0, Carried},
+	{"month", 0, Carried},
+	{"day", 0, Carried},
+	{"hour", 0, Carried},
+	{"aws-account-id", 0, Carried},
+	{"aws-service", 0, Carried},
+	{"aws-region", 0, Carried},
+	// CloudWatch Logs Insights.
+	{"@message", 0, Message},
+	{"@timestamp", 0, Carried},
+	{"@ingestion-time", 0, Carried},
+	{"@log-stream", 0, Carried},
+	{"@log", 0, Carried},
+	{"@ptr", 0, Carried},
+}
+
+var fieldByName = func() map[string]Field {
+	m := make(map[string]Field, len(fieldTable))
+	for _, f := range fieldTable {
+		m[foldName(f.name)] = f.field
+	}
+	return m
+}()
+
+// LookupField returns the field that name means and whether the name is known at
+// all. Case, hyphens and underscores do not matter.
+func LookupField(name string) (Field, bool) {
+	f, known := fieldByName[foldName(name)]
+	return f, known
+}
+
+// fieldNames are the names of fields in messages.
+var fieldNames = [NumFields]string{
+	Carried: "field", InterfaceID: "interface-id", SrcAddr: "srcaddr", DstAddr: "dstaddr",
+	SrcPort: "srcport", DstPort: "dstport", Protocol: "protocol", Packets: "packets",
+	Bytes: "bytes", Start: "start", End: "end", Action: "action", LogStatus: "log-status",
+	TCPFlags: "tcp-flags", Type: "type", PktSrcAddr: "pkt-srcaddr", PktDstAddr: "pkt-dstaddr",
+	FlowDirection: "flow-direction", Version: "version", TransitGateway: "tgw-id", Message: "message",
+}
+
+// String returns the name of f as LogFormat spells it.
+func (f Field) String() string { return fieldNames[f] }
+
+// foldName brings a name to the form by which names are compared.
+func foldName(name string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '-' || r == '_':
+			return -1
+		case 'A' <= r && r <= 'Z':
+			return r + ('a' - 'A')
+		}
+		return r
+	}, name)
+}

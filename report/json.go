@@ -1,0 +1,164 @@
+package report
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// Write writes r as indented JSON with a newline at the end. Equal reports give
+// equal bytes. Characters that could steer a terminal or reorder text are written as
+// \u escapes, so the file is safe to look at; nothing is lost.
+func Write(w io.Writer, r *Report) error {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(r.complete()); err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
+	_, err := w.Write(escapeHidden(buf.Bytes()))
+	return err
+}
+
+// escapeHidden replaces the characters that [hidden] names by \u escapes. In JSON
+// that has been encoded they can only stand inside strings.
+func escapeHidden(b []byte) []byte {
+	if !bytes.ContainsFunc(b, func(c rune) bool { return c != '\n' && hidden(c) }) {
+		return b
+	}
+	out := make([]byte, 0, len(b)+64)
+	for len(b) > 0 {
+		c, n := utf8.DecodeRune(b)
+		switch {
+		case c == '\n' || !hidden(c):
+			out = append(out, b[:n]...)
+		case c > 0xffff:
+			c -= 0x10000
+			out = fmt.Appendf(out, `\u%04x\u%04x`, 0xd800+c>>10, 0xdc00+c&0x3ff)
+		default:
+			out = fmt.Appendf(out, `\u%04x`, c)
+		}
+		b = b[n:]
+	}
+	return out
+}
+
+// Read reads a report that Write wrote, or a later minor version of it: keys it does
+// not know are ignored. A document of another major schema, or of none, is an error.
+func Read(r io.Reader) (*Report, error) {
+	data, err := io.ReadAll(r)
+	if err != nil {
+		return nil, err
+	}
+	var head struct {
+		Schema string `json:"schema"`
+	}
+	if err := json.Unmarshal(data, &head); err != nil {
+		return nil, fmt.Errorf("report: %w", positioned(data, err))
+	}
+	if err := checkSchema(head.Schema); err != nil {
+		return nil, fmt.Errorf("report: schema: %w", err)
+	}
+	var doc Report
+	if err := json.Unmarshal(data, &doc); err != nil {
+		return nil, fmt.Errorf("report: %w", positioned(data, err))
+	}
+	return doc.complete(), nil
+}
+
+func checkSchema(s string) error {
+	if s == "" {
+		return errors.New("missing; is this a report of sgadvise?")
+	}
+	name, version, _ := strings.Cut(s, "/")
+	wantName, wantMajor, _ := strings.Cut(SchemaName, "/")
+	major, _, _ := strings.Cut(version, ".")
+	switch {
+	case name != wantName:
+		return fmt.Errorf("%q is not a report; want %q", s, SchemaName)
+	case major != wantMajor:
+		return fmt.Errorf("%q is not known to this version, which reads %q", s, SchemaName)
+	}
+	return nil
+}
+
+// positioned adds the line to errors that know their offset.
+func positioned(data []byte, err error) error {
+	var syntax *json.SyntaxError
+	var typ *json.UnmarshalTypeError
+	var at int64
+	switch {
+	case errors.As(err, &syntax):
+		at = syntax.Offset
+	case errors.As(err, &typ):
+		at = typ.Offset
+	default:
+		return err
+	}
+	line := 1 + bytes.Count(data[:min(at, int64(len(data)))], []byte{'\n'})
+	return fmt.Errorf("line %d: %w", line, err)
+}
+
+// marshalPlain is json.Marshal without the escapes for HTML, which the encoder would
+// keep when they come from a MarshalJSON method.
+func marshalPlain(v any) ([]byte, error) {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(v)
+	return bytes.TrimSuffix(buf.Bytes(), []byte{'\n'}), err
+}
+
+// complete returns a copy of r in which no array and no map is nil, and the schema is
+// named. It shares with r what it need not change.
+func (r *Report) complete() *Report {
+	c := *r
+	if c.Schema == "" {
+		c.Schema = SchemaName
+	}
+	fill(&c.Notes)
+	fill(&c.Inputs.Logs)
+	fill(&c.Inputs.Policy)
+	fill(&c.Inputs.Skipped)
+	fill(&c.Ledger.Samples)
+	fillMap(&c.Fidelity.Causes)
+	fillEach(&c.Fidelity.Interfaces, func(f *InterfaceFidelity) { fillMap(&f.Causes) })
+	fill(&c.Orientation)
+	fillEach(&c.Coverage.Interfaces, func(f *InterfaceCoverage) { fill(&f.Gaps) })
+	fill(&c.Coverage.Missing)
+	fill(&c.Groups)
+	fill(&c.Rules)
+	fillEach(&c.Findings, func(f *Finding) { fill(&f.Facts); fill(&f.Related); fill(&f.Controls) })
+	fillEach(&c.Plan.Edits, func(e *Edit) { fill(&e.With) })
+	fill(&c.Plan.Declined)
+	fill(&c.Plan.Exposure.Groups)
+	fill(&c.Undecided)
+	return &c
+}
+
+func fill[T any](s *[]T) {
+	if *s == nil {
+		*s = []T{}
+	}
+}
+
+func fillMap(m *map[string]uint64) {
+	if *m == nil {
+		*m = map[string]uint64{}
+	}
+}
+
+// fillEach copies s before it changes the elements.
+func fillEach[T any](s *[]T, each func(*T)) {
+	*s = slices.Clone(*s)
+	fill(s)
+	for i := range *s {
+		each(&(*s)[i])
+	}
+}

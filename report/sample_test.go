@@ -1,0 +1,205 @@
+package report
+
+import (
+	"fmt"
+	"time"
+)
+
+// at is a moment in the sample's month.
+func at(day, hour int) Time {
+	return TimeOf(time.Date(2025, time.March, day, hour, 0, 0, 0, time.UTC))
+}
+
+// sample is a small made-up account: a load balancer, web, app and database tiers, a
+// bastion, and one network ACL, over a month with one gap.
+func sample() *Report {
+	r := &Report{
+		Tool:    Tool{"sgadvise", "1.0.0"},
+		Created: at(31, 8) + 26*3600,
+		Options: Settings{Mode: "tighten", MinDaysNarrow: 14, MinDaysUnused: 28, MinFidelity: 0.9, MaxBadRows: -1},
+		Notes: []string{
+			"2 interfaces have gaps; rules that only they could have used are not called unused.",
+			"history is not exported: membership of groups is taken from the snapshot for the whole window.",
+			"0.35 % of the records stay undirected; both readings counted.",
+		},
+		Inputs: Inputs{
+			Logs: []LogInput{
+				{"logs/2025-03-a.log.gz", "vpc-text", 18_874_368, 702_111, "sha256:3a7bd3e2360a3d29eea436fcfb7e44c735d117c42d1c1835420b6b9942dd4f1b"},
+				{"logs/2025-03-b.parquet", "parquet", 9_646_899, 511_620, "sha256:b94d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2efcde9"},
+			},
+			Policy: []PolicyInput{
+				{"policy/network-acls.json", "aws network-acls", "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"},
+				{"policy/network-interfaces.json", "aws network-interfaces", "sha256:60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752"},
+				{"policy/security-groups.json", "aws security-groups", "sha256:fd61a03af4f77d870fc21e05e7e80678095c92d808cfb3b5c279ee04c74aca13"},
+			},
+			Skipped: []Skipped{{"logs/README.txt", "not a flow log: no known header, not the default layout"}},
+		},
+		Window: Window{at(1, 0), at(31, 23) + 3599, 31},
+		Ledger: Ledger{
+			Records: 1_213_731,
+			Dispositions: Dispositions{Permitted: 604_202, Reply: 571_950, Blocked: 28_311, Unexplained: 802, Contradicted: 118,
+				Late: 1_904, Undirected: 4_248, Unscoped: 1_020, NoData: 1_160, SkipData: 3, Unsupported: 0, Malformed: 13},
+			Samples: []Sample{
+				{"logs/2025-03-a.log.gz", 41_207, "srcport", "70000 is not in 0-65535"},
+				{"logs/2025-03-a.log.gz", 88_012, "end", "truncated line: 9 of 14 fields"},
+			},
+		},
+		Fidelity: Fidelity{Judged: 1_205_383, Agree: 1_204_463, Rate: 1_204_463.0 / 1_205_383,
+			Causes: map[string]uint64{"membership-changed": 802, "snapshot-newer-than-log": 118}},
+		Orientation: []Orientation{
+			{"flags", true, 1_101_020}, {"pair", true, 61_774}, {"rules", true, 22_190}, {"peer", true, 9_002},
+			{"fan-in", false, 6_415}, {"ports", false, 5_982}, {"one-way", false, 904}, {"rejection", false, 0}, {"undecided", false, 4_248},
+		},
+		Groups: []Group{
+			{"acl-0c1", "", "network-acl", "vpc-1", 6, 3, 0},
+			{"sg-0alb", "edge-alb", "security-group", "vpc-1", 2, 3, 0},
+			{"sg-0app", "app", "security-group", "vpc-1", 4, 3, 2},
+			{"sg-0bas", "bastion", "security-group", "vpc-1", 1, 2, 1},
+			{"sg-0db", "postgres", "security-group", "vpc-1", 2, 3, 2},
+			{"sg-0web", "web", "security-group", "vpc-1", 3, 4, 3},
+		},
+		Plan: Plan{
+			Mode: "tighten",
+			Exposure: Exposure{"845249675305598", "9663790338", 0.0000114330602, []GroupExposure{
+				{"sg-0alb", "8589934592", "8589934592", 1},
+				{"sg-0app", "281470681808895", "68719607808", 0.000244},
+				{"sg-0bas", "4294967296", "512", 0.000000119},
+				{"sg-0db", "281474976776192", "1028", 0.0000000000036},
+				{"sg-0web", "282299609856000", "1073741824", 0.0000038},
+			}},
+			Declined: []Declined{
+				{"sg-0alb/sgr-0a3", "the health-check port was probed from 2 of 4 interfaces only: too little evidence to narrow"},
+				{"sg-0app/sgr-0c3", "the log has gaps on eni-0app4 (3 days), the only interface where the rule is in force alone"},
+			},
+			Proof:    Proof{Tuples: 41_022, Records: 1_176_152, Checker: "reference"},
+			Backtest: Backtest{Days: 8, BlockedDays: 0, BlockedTuples: 0, ExpectedNewPeers7d: 0.4},
+		},
+		Undecided: []Undecided{
+			{"eni-0app2", "udp", "10.20.1.12", 5353, "10.20.1.40", 5353, 3_120},
+			{"eni-0db1", "tcp", "10.20.2.5", 49_200, "10.20.2.6", 49_331, 902},
+		},
+	}
+	for i, id := range []string{"eni-0alb1", "eni-0alb2", "eni-0app1", "eni-0app2", "eni-0app3", "eni-0app4", "eni-0bas1", "eni-0db1", "eni-0db2", "eni-0web1", "eni-0web2", "eni-0web3"} {
+		c := InterfaceCoverage{Interface: id, From: at(1, 0), To: at(31, 23) + 3599, Records: uint64(101_000 + i*137), NoData: uint64(40 + i)}
+		switch id {
+		case "eni-0app4":
+			c.Gaps = []Gap{{at(9, 0), at(11, 23) + 3599, GapNoRecord}}
+		case "eni-0db2":
+			c.Gaps = []Gap{{at(17, 2), at(17, 4), GapSkipData}, {at(22, 11), at(22, 12), GapSkipData}}
+		}
+		r.Coverage.Interfaces = append(r.Coverage.Interfaces, c)
+		f := InterfaceFidelity{Interface: id, Judged: 100_448, Agree: 100_448}
+		if id == "eni-0app4" {
+			f.Judged, f.Agree = 100_455, 99_535
+			f.Causes = map[string]uint64{"membership-changed": 802, "snapshot-newer-than-log": 118}
+		}
+		r.Fidelity.Interfaces = append(r.Fidelity.Interfaces, f)
+	}
+	r.Coverage.InterfaceDays, r.Coverage.CoveredDays, r.Coverage.Ratio = 372, 367, 367.0/372
+	r.Coverage.Missing = []Missing{
+		{"flow-log-descriptions", "whether accepted and rejected traffic was asked for is read from the log itself"},
+		{"history", "membership and rules are taken from the snapshot for the whole window"},
+	}
+
+	sampleRules(r)
+	samplePlan(r)
+	sampleFindings(r)
+	r.Summary = Summary{
+		Outcome:  OutcomeChange,
+		Headline: "4 rules can be removed and 4 replaced by 6 narrower ones.",
+		Rules:    18, Editable: 15, Implicit: 1, Removals: 4, Replacements: 4, NewRules: 6, Declined: 2,
+		Verdicts:   Verdicts{Used: 11, UsedInferred: 1, AttemptOnly: 1, Redundant: 1, Unused: 2, NotSeenGaps: 1, DeadByConfig: 1},
+		Severities: Severities{Critical: 1, High: 2, Medium: 3, Low: 3, Info: 1},
+		Confidence: Confidence{High: 5, Medium: 2, Low: 1},
+	}
+	return r.complete()
+}
+
+func sampleRules(r *Report) {
+	add := func(group, id, direction, protocol, ports, peer, verdict, reason string, hits, decisive uint64, last int) {
+		rule := Rule{Ref: group + "/" + id, Group: group, Rule: id, Direction: direction, Action: "allow", Priority: 1,
+			Protocol: protocol, Ports: ports, Peer: peer, Editable: true, Verdict: verdict, Reason: reason,
+			Hits: hits, Decisive: decisive, Interfaces: 2, Created: at(1, 0) - 200*86400}
+		if last > 0 {
+			rule.Records, rule.Packets, rule.Bytes, rule.Peers = hits*29, hits*412, hits*300_112, hits/3+1
+			rule.FirstSeen, rule.LastSeen, rule.HitInterfaces = at(1, 0), at(last, 22), 2
+		}
+		r.Rules = append(r.Rules, rule)
+	}
+	add("acl-0c1", "ingress-100", "ingress", "tcp", "443", "0.0.0.0/0", "used", "", 9_120, 0, 31)
+	r.Rules[0].Editable, r.Rules[0].Priority, r.Rules[0].Decisive = false, 100, 9_120
+	add("acl-0c1", "ingress-110", "ingress", "tcp", "1024-65535", "0.0.0.0/0", "used", "", 20_411, 20_411, 31)
+	r.Rules[1].Editable, r.Rules[1].Priority = false, 110
+	add("acl-0c1", "ingress-90", "ingress", "tcp", "22", "198.51.100.0/24", "attempt-only", "9 connections were tried, none was answered", 9, 9, 30)
+	r.Rules[2].Editable, r.Rules[2].Priority, r.Rules[2].Action = false, 90, "deny"
+	add("implicit", "default:sg:ingress", "ingress", "all", "all", "0.0.0.0/0,::/0", "used", "", 2_204, 0, 31)
+	r.Rules[3].Implicit, r.Rules[3].Editable, r.Rules[3].Action, r.Rules[3].Interfaces = true, false, "deny", 12
+	add("sg-0alb", "sgr-0a1", "ingress", "tcp", "443", "0.0.0.0/0", "used", "", 8_411, 8_411, 31)
+	add("sg-0alb", "sgr-0a2", "ingress", "tcp", "443", "::/0", "used", "", 709, 709, 31)
+	add("sg-0alb", "sgr-0a3", "egress", "tcp", "8000-8999", "sg-0web", "used-inferred", "openers are known by fan-in only", 12, 12, 31)
+	add("sg-0app", "sgr-0c1", "ingress", "all", "all", "0.0.0.0/0", "used", "", 4_804, 4_790, 31)
+	add("sg-0app", "sgr-0c2", "ingress", "tcp", "8080", "10.20.0.0/16", "redundant", "every hit is permitted by sg-0app/sgr-0c1 too", 4_011, 0, 31)
+	add("sg-0app", "sgr-0c3", "egress", "tcp", "443", "pl-0s3", "not-seen-gaps", "eni-0app4 has gaps on 3 days", 0, 0, 0)
+	add("sg-0bas", "sgr-0b1", "ingress", "tcp", "22", "0.0.0.0/0", "used", "", 37, 37, 28)
+	r.Rules[10].Description = "temporary, remove after migration"
+	add("sg-0bas", "sgr-0b2", "egress", "tcp", "22", "10.20.0.0/16", "used", "", 44, 44, 28)
+	add("sg-0db", "sgr-0d1", "ingress", "all", "all", "10.20.0.0/16", "used", "", 1_233, 1_233, 31)
+	add("sg-0db", "sgr-0d2", "ingress", "tcp", "3306", "10.20.0.0/16", "dead-by-config", "all it permits is permitted by sg-0db/sgr-0d1", 0, 0, 0)
+	add("sg-0db", "sgr-0d3", "egress", "tcp", "all", "2001:db8:20::/48", "used", "", 61, 61, 30)
+	add("sg-0web", "sgr-0e1", "ingress", "tcp", "8443", "sg-0alb", "used", "", 2_901, 2_901, 31)
+	add("sg-0web", "sgr-0e2", "ingress", "tcp", "3389", "0.0.0.0/0", "unused", "no hit in 31 days on 3 interfaces", 0, 0, 0)
+	add("sg-0web", "sgr-0e3", "ingress", "icmp", "type 8", "10.0.0.0/8", "unused", "no hit in 31 days on 3 interfaces", 0, 0, 0)
+	add("sg-0web", "sgr-0e4", "ingress", "tcp", "0-10000", "10.0.0.0/8", "used", "", 318, 318, 31)
+}
+
+func samplePlan(r *Report) {
+	edit := func(op, ref, basis, confidence, check, reason string, with ...NewRule) {
+		for i := range with {
+			with[i].Action, with[i].Priority = "allow", 1
+		}
+		r.Plan.Edits = append(r.Plan.Edits, Edit{Op: op, Ref: Optional(ref), Group: ref[:len(ref)-8], With: with, Basis: basis,
+			Confidence: confidence, Check: check, Reason: reason, Finding: Optional(fingerprint(check, ref))})
+	}
+	edit("replace", "sg-0app/sgr-0c1", "observed", "high", "wide-source", "4,790 decisive connections came from 2 groups to one port",
+		NewRule{Direction: "ingress", Protocol: "tcp", Ports: "8080", Peer: "sg-0web"},
+		NewRule{Direction: "ingress", Protocol: "tcp", Ports: "9100", Peer: "10.20.9.0/28"})
+	edit("remove", "sg-0app/sgr-0c2", "observed", "high", "redundant-rule", "all 4,011 hits are permitted by the rules that stay")
+	edit("replace", "sg-0bas/sgr-0b1", "observed", "low", "exposed-admin-port", "37 connections came from 2 networks; administrators move",
+		NewRule{Direction: "ingress", Protocol: "tcp", Ports: "22", Peer: "203.0.113.0/25"},
+		NewRule{Direction: "ingress", Protocol: "tcp", Ports: "22", Peer: "198.51.100.128/25"})
+	edit("replace", "sg-0db/sgr-0d1", "observed", "high", "wide-source", "1,233 connections came from the app tier to one port",
+		NewRule{Direction: "ingress", Protocol: "tcp", Ports: "5432", Peer: "sg-0app"})
+	edit("remove", "sg-0db/sgr-0d2", "equivalent", "high", "shadowed-rule", "sg-0db/sgr-0d1 permits all of it")
+	edit("remove", "sg-0web/sgr-0e2", "observed", "high", "unused-rule", "no hit among 318 connections in 31 days on 3 interfaces")
+	edit("remove", "sg-0web/sgr-0e3", "observed", "medium", "unused-rule", "no hit among 318 connections in 31 days on 3 interfaces")
+	edit("replace", "sg-0web/sgr-0e4", "observed", "medium", "wide-ports", "10,001 ports are open and 1 was used",
+		NewRule{Direction: "ingress", Protocol: "tcp", Ports: "8081", Peer: "10.20.1.0/26"})
+}
+
+func sampleFindings(r *Report) {
+	add := func(severity, confidence, check, ref, message string, facts []Fact, related, controls []string) {
+		r.Findings = append(r.Findings, Finding{ID: fingerprint(check, ref), Check: check, Severity: severity, Confidence: confidence,
+			Ref: Optional(ref), Message: message, Facts: facts, Related: related, Controls: controls})
+	}
+	add("critical", "high", "exposed-admin-port", "sg-0bas/sgr-0b1", "tcp 22 is open to the internet; 37 connections from 2 networks used it",
+		[]Fact{{"peers seen", "11"}, {"networks seen", "198.51.100.128/25, 203.0.113.0/25"}, {"last hit", "2025-03-28"}}, nil, []string{"CIS-AWS-5.2", "PCI-DSS-1.3.1"})
+	add("high", "high", "exposed-admin-port", "sg-0web/sgr-0e2", "tcp 3389 is open to the internet and nobody used it in 31 days",
+		[]Fact{{"hits", "0 of 318 connections"}, {"interfaces", "3"}}, nil, []string{"CIS-AWS-5.2"})
+	add("high", "high", "wide-source", "sg-0app/sgr-0c1", "all traffic from anywhere; the window needs tcp 8080 and 9100 from 2 peers",
+		[]Fact{{"addresses open", "4,294,967,296"}, {"addresses seen", "9"}, {"ports seen", "8080, 9100"}}, []string{"sg-0app/sgr-0c2"}, []string{"CIS-AWS-5.3"})
+	add("medium", "high", "unused-rule", "sg-0web/sgr-0e2", "no hit among 318 connections in 31 days on 3 interfaces", nil, nil, nil)
+	add("medium", "high", "wide-ports", "sg-0web/sgr-0e4", "10,001 ports are open and 1 was used", nil, nil, nil)
+	add("medium", "medium", "wide-source", "sg-0db/sgr-0d1", "65,536 addresses may reach every port; 4 reached one", nil, nil, nil)
+	add("low", "medium", "redundant-rule", "sg-0app/sgr-0c2", "all 4,011 hits are permitted by sg-0app/sgr-0c1 too", nil, []string{"sg-0app/sgr-0c1"}, nil)
+	add("low", "high", "shadowed-rule", "sg-0db/sgr-0d2", "all it permits is permitted by sg-0db/sgr-0d1", nil, []string{"sg-0db/sgr-0d1"}, nil)
+	add("low", "medium", "unused-rule", "sg-0web/sgr-0e3", "no hit among 318 connections in 31 days on 3 interfaces", nil, nil, nil)
+	add("info", "high", "unattached-group", "sg-0old", "the group is attached to no interface; its 2 rules have no evidence", nil, nil, nil)
+}
+
+func fingerprint(check, ref string) string {
+	var h uint64 = 14695981039346656037
+	for _, c := range check + " " + ref {
+		h = (h ^ uint64(c)) * 1099511628211
+	}
+	return fmt.Sprintf("%016x", h)
+}

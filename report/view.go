@@ -1,0 +1,408 @@
+package report
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// What the views share: how numbers, times, rules and statements are worded.
+
+// count is a number with the name the document gives it and what it means.
+type count struct {
+	Name    string
+	N       uint64
+	Meaning string
+}
+
+func (d *Dispositions) list() []count {
+	return []count{
+		{"permitted", d.Permitted, "sent by the opener, accepted, and the policy allows it"},
+		{"reply", d.Reply, "the way back of a connection that the policy allows"},
+		{"blocked", d.Blocked, "rejected, and the policy denies it"},
+		{"unexplained", d.Unexplained, "accepted, though no reading of the policy allows it"},
+		{"contradicted", d.Contradicted, "rejected, though the policy allows it"},
+		{"late", d.Late, "a rejected packet that belongs to no new connection"},
+		{"undirected", d.Undirected, "who opened it stays open, and the policy differs on the two readings"},
+		{"unscoped", d.Unscoped, "of an interface that the policy does not have"},
+		{"nodata", d.NoData, "a coverage row: logging worked, no traffic"},
+		{"skipdata", d.SkipData, "a gap row: records were lost by the log"},
+		{"unsupported", d.Unsupported, "well-formed, but not an IP flow of a network interface"},
+		{"malformed", d.Malformed, "could not be read"},
+	}
+}
+
+func (v *Verdicts) list() []count {
+	return []count{
+		{"used", uint64(v.Used), "it decided connections, and nothing else allows them"},
+		{"used-inferred", uint64(v.UsedInferred), "used, but who opened the connections is inferred, not proven"},
+		{"attempt-only", uint64(v.AttemptOnly), "connections were tried through it and never answered"},
+		{"redundant", uint64(v.Redundant), "it has hits, and other rules allow every one of them"},
+		{"unused", uint64(v.Unused), "no hit in a window that would have shown one"},
+		{"not-seen-gaps", uint64(v.NotSeenGaps), "no hit, but the window is too short, the rule too young, or the log has gaps"},
+		{"not-observable", uint64(v.NotObservable), "no hit, and a flow log could not have shown one"},
+		{"dead-by-config", uint64(v.DeadByConfig), "it can match nothing that other rules do not allow already"},
+		{"unknown", uint64(v.Unknown), "part of what would decide is not known"},
+	}
+}
+
+func (s *Severities) list() []count {
+	return []count{
+		{"critical", uint64(s.Critical), ""},
+		{"high", uint64(s.High), ""},
+		{"medium", uint64(s.Medium), ""},
+		{"low", uint64(s.Low), ""},
+		{"info", uint64(s.Info), ""},
+	}
+}
+
+// statement is one line of "how sure": a name, the short value, and the sentence.
+type statement struct {
+	Name, Value, Detail string
+	Mark                mark
+}
+
+// mark is how a statement stands, shown as a sign and a word beside colour.
+type mark string
+
+const (
+	good    mark = "good"
+	caution mark = "caution"
+	bad     mark = "bad"
+	neutral mark = "neutral"
+)
+
+// statements word what the document says of its own certainty, fidelity first.
+func statements(r *Report) []statement {
+	return []statement{fidelityStatement(r), proofStatement(r), backtestStatement(r), confidenceStatement(r), coverageStatement(r)}
+}
+
+func fidelityStatement(r *Report) statement {
+	f := &r.Fidelity
+	s := statement{Name: "Fidelity", Value: percent(f.Rate), Mark: good,
+		Detail: fmt.Sprintf("%s of %s judged records agree with the policy", number(f.Agree), number(f.Judged))}
+	switch {
+	case f.Judged == 0:
+		s.Value, s.Mark, s.Detail = "none", caution, "no record could be judged against the policy"
+	case f.Rate < r.Options.MinFidelity:
+		s.Mark = bad
+		s.Detail += "; advice needs " + percent(r.Options.MinFidelity)
+	}
+	return s
+}
+
+func proofStatement(r *Report) statement {
+	p := &r.Plan.Proof
+	s := statement{Name: "Proof", Value: "holds", Mark: good,
+		Detail: fmt.Sprintf("%s connections (%s records) replayed against the planned policy: %s newly denied, %s newly allowed",
+			number(p.Tuples), number(p.Records), number(p.NewlyDenied), noneOr(len(p.NewlyAllowed)))}
+	switch {
+	case p.NewlyDenied > 0 || len(p.NewlyAllowed) > 0:
+		s.Value, s.Mark = "fails", bad
+		if p.Witness != "" {
+			s.Detail += ", first " + string(p.Witness)
+		}
+	case len(r.Plan.Edits) == 0:
+		s.Value, s.Mark, s.Detail = "not needed", neutral, "the plan changes nothing"
+	}
+	return s
+}
+
+func backtestStatement(r *Report) statement {
+	b := &r.Plan.Backtest
+	s := statement{Name: "Back-test", Value: "clean", Mark: good}
+	switch {
+	case b.Days == 0:
+		s.Value, s.Mark, s.Detail = "not run", neutral, "no days could be held back to try the plan on"
+		return s
+	case b.BlockedDays > 0:
+		s.Value, s.Mark = fmt.Sprintf("%d of %d days", b.BlockedDays, b.Days), caution
+		s.Detail = fmt.Sprintf("a plan from the earlier days would have blocked %s on %s of the last %s",
+			plural(int(b.BlockedTuples), "connection"), plural(b.BlockedDays, "day"), strconv.Itoa(b.Days))
+	default:
+		s.Detail = fmt.Sprintf("a plan from the earlier days blocks nothing of the last %s", plural(b.Days, "day"))
+	}
+	s.Detail += fmt.Sprintf("; %s new peers expected in the next 7 days", decimal(b.ExpectedNewPeers7d))
+	return s
+}
+
+func confidenceStatement(r *Report) statement {
+	c := &r.Summary.Confidence
+	s := statement{Name: "Confidence", Mark: neutral, Value: "no edits", Detail: "nothing to be confident about"}
+	if len(r.Plan.Edits) > 0 {
+		s.Value = fmt.Sprintf("%d of %d high", c.High, len(r.Plan.Edits))
+		s.Detail = fmt.Sprintf("of %s, %d have high, %d medium, %d low confidence", plural(len(r.Plan.Edits), "edit"), c.High, c.Medium, c.Low)
+		s.Mark = good
+		if c.Low > 0 {
+			s.Mark = caution
+		}
+	}
+	return s
+}
+
+func coverageStatement(r *Report) statement {
+	c := &r.Coverage
+	s := statement{Name: "Coverage", Value: percent(c.Ratio), Mark: good,
+		Detail: fmt.Sprintf("%s of %s interface-days are without a gap", number(uint64(c.CoveredDays)), number(uint64(c.InterfaceDays)))}
+	switch {
+	case c.InterfaceDays == 0:
+		s.Value, s.Mark, s.Detail = "none", caution, "no interface has a record in the window"
+	case c.Ratio < r.Options.RequireCoverage:
+		s.Mark = bad
+		s.Detail += "; " + percent(r.Options.RequireCoverage) + " was asked for"
+	case c.CoveredDays < c.InterfaceDays:
+		s.Mark = caution
+	}
+	return s
+}
+
+// windowText is the time span and its length.
+func windowText(w Window) string {
+	if w.From == 0 && w.To == 0 {
+		return "no records"
+	}
+	return fmt.Sprintf("%s to %s UTC, %s", minute(w.From), minute(w.To), plural(w.Days, "day"))
+}
+
+// exposureText is the exposure before and after, and what part of it stays.
+func exposureText(before, after string, ratio float64) string {
+	return fmt.Sprintf("%s → %s (%s stays)", magnitude(before), magnitude(after), percent(ratio))
+}
+
+func noneOr(n int) string {
+	if n == 0 {
+		return "none"
+	}
+	return number(uint64(n))
+}
+
+// ruleText words a rule the way people say it.
+func ruleText(direction, action, protocol, ports, peer string) string {
+	var b strings.Builder
+	b.WriteString(direction)
+	if action == "deny" {
+		b.WriteString(" deny")
+	}
+	switch {
+	case protocol == "all":
+		b.WriteString(" all traffic")
+	case ports != "all":
+		b.WriteString(" " + protocol + " " + ports)
+	case protocol == "tcp" || protocol == "udp":
+		b.WriteString(" " + protocol + " all ports")
+	default:
+		b.WriteString(" " + protocol)
+	}
+	if direction == "egress" {
+		b.WriteString(" to ")
+	} else {
+		b.WriteString(" from ")
+	}
+	b.WriteString(peer)
+	return b.String()
+}
+
+func (r *Rule) text() string {
+	return ruleText(r.Direction, r.Action, r.Protocol, r.Ports, r.Peer)
+}
+
+func (n *NewRule) text() string {
+	return ruleText(n.Direction, n.Action, n.Protocol, n.Ports, n.Peer)
+}
+
+// rulesByRef finds the rules that edits and findings name.
+func rulesByRef(r *Report) map[string]*Rule {
+	m := make(map[string]*Rule, len(r.Rules))
+	for i := range r.Rules {
+		m[r.Rules[i].Ref] = &r.Rules[i]
+	}
+	return m
+}
+
+// number groups digits by thousands.
+func number(n uint64) string { return group(strconv.FormatUint(n, 10)) }
+
+func group(digits string) string {
+	if len(digits) <= 3 {
+		return digits
+	}
+	var b strings.Builder
+	head := len(digits) % 3
+	b.WriteString(digits[:head])
+	for i := head; i < len(digits); i += 3 {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(digits[i : i+3])
+	}
+	return b.String()
+}
+
+// magnitude shows a decimal integer of any length: in full up to 13 digits, beyond
+// as a power of ten with its leading digits cut, not rounded.
+func magnitude(s string) string {
+	if s == "" || strings.Trim(s, "0123456789") != "" {
+		return s
+	}
+	if len(s) <= 13 {
+		return group(s)
+	}
+	exp := strings.Map(func(c rune) rune { return []rune("⁰¹²³⁴⁵⁶⁷⁸⁹")[c-'0'] }, strconv.Itoa(len(s)-1))
+	return s[:1] + "." + s[1:3] + " × 10" + exp
+}
+
+// percent writes a share. It never rounds up: what is not all is not "100 %", and
+// what is not nothing is not "0 %".
+func percent(share float64) string {
+	switch p := share * 100; {
+	case math.IsNaN(p):
+		return "unknown"
+	case p <= 0:
+		return "0 %"
+	case p < 0.01:
+		return "< 0.01 %"
+	case p == 100:
+		return "100 %"
+	default:
+		// The small addition undoes the error of a share such as 0.29, which times 100
+		// falls just short of 29.
+		return strconv.FormatFloat(math.Floor(p*100+1e-9)/100, 'f', -1, 64) + " %"
+	}
+}
+
+// share is the part n of total as a percentage, "–" for none.
+func share(n, total uint64) string {
+	if n == 0 || total == 0 {
+		return "–"
+	}
+	return percent(float64(n) / float64(total))
+}
+
+func decimal(f float64) string { return strconv.FormatFloat(f, 'f', 1, 64) }
+
+// size writes a number of bytes in powers of 1024.
+func size(n int64) string {
+	if n < 1024 {
+		return strconv.FormatInt(n, 10) + " B"
+	}
+	f, units := float64(n)/1024, "KMGTPE"
+	for f >= 1024 && len(units) > 1 {
+		f, units = f/1024, units[1:]
+	}
+	return decimal(f) + " " + units[:1] + "iB"
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return number(uint64(n)) + " " + noun + "s"
+}
+
+func minute(t Time) string { return layout(t, "2006-01-02 15:04") }
+
+func day(t Time) string { return layout(t, "2006-01-02") }
+
+func layout(t Time, l string) string {
+	if t == 0 {
+		return "–"
+	}
+	return time.Unix(int64(t), 0).UTC().Format(l)
+}
+
+// firstOf cuts s to n elements; n < 0 means all.
+func firstOf[T any](s []T, n int) []T {
+	if n < 0 || n >= len(s) {
+		return s
+	}
+	return s[:n]
+}
+
+// showing says what was left out, or nothing if all is shown.
+func showing(shown, all int, what string) string {
+	if shown >= all {
+		return ""
+	}
+	return fmt.Sprintf("showing %s of %s %s", number(uint64(shown)), number(uint64(all)), what)
+}
+
+// causeList lists causes of disagreement, by name.
+func causeList(m map[string]uint64) []count {
+	var out []count
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		out = append(out, count{Name: k, N: m[k]})
+	}
+	return out
+}
+
+// settingsList words the options of a run.
+func settingsList(r *Report) []Fact {
+	o := &r.Options
+	budget := "as many rules as each group has now"
+	if o.Budget > 0 {
+		budget = plural(o.Budget, "rule") + " per group and direction"
+	}
+	rows := "any number"
+	switch {
+	case o.Strict:
+		rows = "none (strict)"
+	case o.MaxBadRows >= 0:
+		rows = number(uint64(o.MaxBadRows))
+	}
+	out := []Fact{
+		{"mode", o.Mode},
+		{"budget", budget},
+		{"days of evidence", fmt.Sprintf("%d to narrow a rule, %d to call it unused", o.MinDaysNarrow, o.MinDaysUnused)},
+		{"fidelity needed", percent(o.MinFidelity)},
+		{"bad records tolerated", rows},
+	}
+	if o.RequireCoverage > 0 {
+		out = append(out, Fact{"coverage required", percent(o.RequireCoverage)})
+	}
+	if o.From != 0 || o.To != 0 {
+		out = append(out, Fact{"window asked for", minute(o.From) + " to " + minute(o.To)})
+	}
+	return out
+}
+
+// place says where a malformed record stands.
+func (s *Sample) place() string {
+	if s.Line == 0 {
+		return s.Path
+	}
+	return s.Path + ":" + strconv.FormatInt(s.Line, 10)
+}
+
+// endpoint joins an address and a port; 0 is written too, since it was in the log.
+func endpoint(addr string, port uint16) string {
+	if strings.Contains(addr, ":") {
+		return "[" + addr + "]:" + strconv.Itoa(int(port))
+	}
+	return addr + ":" + strconv.Itoa(int(port))
+}
+
+// text words a gap: days for whole days, minutes for lost records.
+func (g *Gap) text() string {
+	if g.Kind == GapSkipData {
+		return "records lost " + minute(g.From) + " to " + minute(g.To)
+	}
+	if day(g.From) == day(g.To) {
+		return "no record on " + day(g.From)
+	}
+	return "no record from " + day(g.From) + " to " + day(g.To)
+}
+
+// withGaps are the interfaces that have any, in their order.
+func withGaps(all []InterfaceCoverage) []InterfaceCoverage {
+	var out []InterfaceCoverage
+	for _, c := range all {
+		if len(c.Gaps) > 0 {
+			out = append(out, c)
+		}
+	}
+	return out
+}

@@ -129,25 +129,35 @@ func prefixSpan(p netip.Prefix, bit int) (s span, is4, ok bool) {
 type rows struct {
 	words int
 	pool  []uint64
-	known map[string]rowID
-	key   []byte
+	last  map[uint64]rowID // hash → the last row with it
+	prev  []rowID          // row → the row before it with the same hash; itself: none
 }
 
-func newRows(words int) *rows { return &rows{words: words, known: make(map[string]rowID)} }
+func newRows(words int) *rows { return &rows{words: words, last: make(map[uint64]rowID)} }
 
 // add returns the id of a row that equals set, which it does not keep.
 func (r *rows) add(set []uint64) rowID {
-	r.key = r.key[:0]
+	hash := uint64(0)
 	for _, w := range set {
-		for s := 0; s < 64; s += 8 {
-			r.key = append(r.key, byte(w>>s))
+		hash = (hash ^ w) * 0x9e3779b97f4a7c15 // 2^64 over the golden ratio: spreads any input
+		hash ^= hash >> 32
+	}
+	id := rowID(len(r.prev))
+	link := id
+	if at, ok := r.last[hash]; ok {
+		link = at
+		for {
+			if slices.Equal(r.pool[int(at)*r.words:int(at+1)*r.words], set) {
+				return at
+			}
+			if r.prev[at] == at {
+				break
+			}
+			at = r.prev[at]
 		}
 	}
-	if id, ok := r.known[string(r.key)]; ok {
-		return id
-	}
-	id := rowID(len(r.known))
-	r.known[string(r.key)] = id
+	r.last[hash] = id
+	r.prev = append(r.prev, link)
 	r.pool = append(r.pool, set...)
 	return id
 }

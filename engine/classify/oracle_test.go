@@ -130,12 +130,14 @@ var (
 	pool6 = []string{"::/0", "::/1", "8000::/1", "2001:db8::/32", "2001:db8::/64", "2001:db8:0:1::/64", "2001:db8::1/128",
 		"2001:db8::/127", "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff/128", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128", "fd00::/8",
 		"::1/128", "::/96", "::ffff:0:0/96", "2001:db8::ffff:ffff:ffff:0/112"}
-	poolPorts = []netset.PortRange{netset.AllPorts, netset.AllPorts, {0, 0}, {22, 22}, {80, 80}, {80, 90}, {443, 443}, {1024, 65535}, {65535, 65535},
-		{0, 1023}, {0, 65534}, {1, 65535}, {8000, 8100}, {9, 8}}
+	poolPorts = []netset.PortRange{netset.AllPorts, netset.AllPorts, ports(0, 0), ports(22, 22), ports(80, 80), ports(80, 90), ports(443, 443),
+		ports(1024, 65535), ports(65535, 65535), ports(0, 1023), ports(0, 65534), ports(1, 65535), ports(8000, 8100), ports(9, 8)}
 	poolProtos = []policy.ProtoSet{policy.AnyProto, policy.AnyProto, policy.OneProto(flow.TCP), policy.OneProto(flow.TCP), policy.OneProto(flow.UDP),
 		policy.OneProto(flow.ICMP), policy.OneProto(flow.ICMPv6), policy.OneProto(0), policy.OneProto(255), {1<<6 | 1<<17}, {1<<1 | 1<<6, 0, 0, 1 << 63}, {}}
 	poolKeyProtos = []flow.Proto{flow.TCP, flow.TCP, flow.TCP, flow.UDP, flow.ICMP, flow.ICMPv6, 0, 50, 255}
 )
+
+func ports(first, last uint16) netset.PortRange { return netset.PortRange{First: first, Last: last} }
 
 func randomPrefix(s source) netip.Prefix {
 	if one(s, 3) {

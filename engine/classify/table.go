@@ -178,33 +178,57 @@ func (s *stage) rank(boxes []box) {
 // compileServices groups the protocols that the same boxes hold and builds the
 // port axes of each group.
 func (s *stage) compileServices(boxes []box, rows *rows, rowOf func(func(*policy.Match) bool) rowID) {
-	type kind struct {
-		protos      rowID
-		icmp, ports bool
-	}
-	known := make(map[kind]uint8)
-	for v := range 256 {
-		p := flow.Proto(v)
-		in := func(m *policy.Match) bool { return m.Protos.Has(p) }
-		k := kind{rowOf(in), p.IsICMP(), p.HasPorts()}
-		at, ok := known[k]
-		if !ok {
-			at = uint8(len(s.services))
-			known[k] = at
-			sv := service{protos: k.protos, ports: k.ports}
-			if k.icmp {
-				restricts := func(m *policy.Match) bool { return in(m) && (m.ICMP.Type >= 0 || m.ICMP.Code >= 0) }
-				sv.typed = rowOf(restricts)
-				sv.inType = slices.ContainsFunc(boxes, func(b box) bool { return restricts(b.match) })
-			}
-			if k.ports {
-				sv.local = portAxis(boxes, rows, in, func(m *policy.Match) netset.PortRange { return m.LocalPorts })
-				sv.remote = portAxis(boxes, rows, in, func(m *policy.Match) netset.PortRange { return m.RemotePorts })
-			}
-			s.services = append(s.services, sv)
+	s.serviceOf = protocolClasses(boxes)
+	for v, class := range s.serviceOf {
+		if int(class) < len(s.services) {
+			continue
 		}
-		s.serviceOf[v] = at
+		p := flow.Proto(v) // stands for its class
+		in := func(m *policy.Match) bool { return m.Protos.Has(p) }
+		sv := service{protos: rowOf(in), ports: p.HasPorts()}
+		if p.IsICMP() {
+			restricts := func(m *policy.Match) bool { return in(m) && (m.ICMP.Type >= 0 || m.ICMP.Code >= 0) }
+			sv.typed = rowOf(restricts)
+			sv.inType = slices.ContainsFunc(boxes, func(b box) bool { return restricts(b.match) })
+		}
+		if sv.ports {
+			sv.local = portAxis(boxes, rows, in, func(m *policy.Match) netset.PortRange { return m.LocalPorts })
+			sv.remote = portAxis(boxes, rows, in, func(m *policy.Match) netset.PortRange { return m.RemotePorts })
+		}
+		s.services = append(s.services, sv)
 	}
+}
+
+// protocolClasses numbers the groups of protocols that no box and no kind (ports,
+// ICMP types) tells apart, in order of their least protocol.
+func protocolClasses(boxes []box) [256]uint8 {
+	var of [256]uint8
+	split := func(apart func(flow.Proto) bool) {
+		type part struct {
+			class uint8
+			apart bool
+		}
+		known := make(map[part]uint8)
+		for v := range of {
+			p := part{of[v], apart(flow.Proto(v))}
+			n, ok := known[p]
+			if !ok {
+				n = uint8(len(known))
+				known[p] = n
+			}
+			of[v] = n
+		}
+	}
+	split(flow.Proto.HasPorts)
+	split(flow.Proto.IsICMP)
+	seen := map[policy.ProtoSet]bool{policy.AnyProto: true}
+	for i := range boxes {
+		if s := boxes[i].match.Protos; !seen[s] {
+			seen[s] = true
+			split(s.Has)
+		}
+	}
+	return of
 }
 
 // portAxis builds the axis of the boxes of one protocol, nil if none restricts the port.

@@ -28,6 +28,9 @@ type Result struct {
 	// Openers holds, for each row of Store, who opened its connection and how that is known.
 	Openers []orient.Opinion
 
+	// Signatures are the distinct sets of rules that connections credit.
+	Signatures []Signature
+
 	Orientation Orientation
 	Undecided   []Undecided // the greatest by records, at most 100
 }
@@ -48,11 +51,24 @@ type Connection struct {
 	Proven       bool           // by flags or by what the rules make impossible
 	Answered     bool           // packets came back (TCP: other than a bare RST)
 	Verdict      policy.Verdict // of the whole path, for the opener's packets
-	Records      uint64         // both directions
+	// GroupVerdict is the verdict of the stateful stages alone. An accepted connection
+	// that they allow is traffic the group rules carry, even where the snapshot's ACL
+	// does not explain it.
+	GroupVerdict policy.Verdict
+	Signature    int32  // index into Result.Signatures
+	Records      uint64 // both directions
 	Packets      uint64
 	Bytes        uint64
 	First, Last  int64
 	Days         uint64
+}
+
+// Signature is what a connection says of rules. Rules are indexes into Result.Usage,
+// ascending.
+type Signature struct {
+	Hits     []int32 // rules that win it, the ACL lines that pass its replies included
+	Decisive []int32 // of them, those without which its verdict would change
+	Possible []int32 // rules it would or might win in a reading that is not settled
 }
 
 // Usage is the evidence for one rule.

@@ -1,4 +1,17 @@
 // Package orient decides who opened each connection, from evidence, and says what
-// told it: flags, then what the rules make impossible, then fan-in, then ports. What
-// stays open is undecided and counts for both readings.
+// told it.
+//
+// A flow log states which way packets crossed an interface, never who began. [Decide]
+// goes down a ladder and stops at the first rung that answers: TCP flags; another
+// row of the same hosts and service that has them; what the rules make impossible;
+// the far end's own log; fan-in (many clients, one service); ports; one-way traffic.
+// What stays open is undecided: [Readings] then gives every way to read the row, and
+// all of them count, so that errors fall on the side of keeping a rule.
+//
+// The rungs that do not ask the policy see only what does not depend on it: rows
+// that differ in nothing but their port class are summed up before they are looked
+// at. Closing rules therefore never flips a decision, it can only make one.
+//
+// The package does not judge records and reads no logs. Its cost is a few look-ups a
+// row and one map of endpoints an interface.
 package orient

@@ -1,0 +1,325 @@
+package engine
+
+import (
+	"cmp"
+	"encoding/binary"
+	"slices"
+	"strings"
+
+	"github.com/sgadvise/sgadvise/engine/policy"
+	"github.com/sgadvise/sgadvise/ingest/flow"
+	"github.com/sgadvise/sgadvise/ingest/store"
+)
+
+// connect groups the entries of one interface into connections and credits the rules
+// that decide them.
+func (w *worker) connect(p *part, i int32) {
+	slices.SortFunc(w.entries, func(a, b entry) int {
+		return cmp.Or(cmp.Compare(a.opener, b.opener), cmp.Compare(a.proto, b.proto), a.remote.Compare(b.remote),
+			cmp.Compare(a.port, b.port), cmp.Compare(a.portHi, b.portHi), cmp.Compare(a.action, b.action),
+			cmp.Compare(a.row, b.row), cmp.Compare(a.reading.Packet, b.reading.Packet))
+	})
+	for lo := 0; lo < len(w.entries); {
+		hi := lo + 1
+		for hi < len(w.entries) && w.entries[lo].sameConnection(&w.entries[hi]) {
+			hi++
+		}
+		p.connections = append(p.connections, w.credit(i, w.entries[lo:hi]))
+		lo = hi
+	}
+}
+
+// credit makes the connection that all entries in es belong to.
+func (w *worker) credit(i int32, es []entry) Connection {
+	e := &es[0]
+	c := Connection{Interface: i, Direction: e.opener, Proto: e.proto, Action: e.action, Remote: e.remote, Port: e.port, PortHi: e.portHi,
+		Answered: e.proto != flow.TCP}
+	w.marks.reset()
+	t := &w.e.paths.tables[w.e.paths.class[i]]
+	var r store.Row
+	for n := range es {
+		e = &es[n]
+		w.e.c.Row(e.row, &r)
+		if n == 0 {
+			c.First, c.Last = r.First, r.Last
+		}
+		c.First, c.Last, c.Days = min(c.First, r.First), max(c.Last, r.Last), c.Days|r.Days
+		c.Records, c.Packets, c.Bytes = sum(c.Records, r.Records), sum(c.Packets, r.Packets), sum(c.Bytes, r.Bytes)
+		c.Certain = c.Certain || e.certain
+		c.Proven = c.Proven || e.certain && w.e.openers[e.row].Method.Proven()
+		if r.Action == flow.Accept {
+			bareReset := r.Class == flow.Midlife && r.Flags&(flow.FIN|flow.SYN|flow.RST) == flow.RST
+			if e.reading.IsReply() || r.Class == flow.Midlife {
+				c.Answered = c.Answered || !bareReset
+			}
+		}
+
+		t[side(e.opener)].connection(e.proto, &e.reading, &w.request)
+		if n == 0 {
+			c.Verdict, c.GroupVerdict = w.request.all, w.request.stateful
+		}
+		if c.Action == flow.Accept {
+			w.marks.accepted(&w.request, e.certain)
+		} else {
+			w.marks.rejected(&w.request, t[side(e.opener)].stages, e.certain)
+		}
+		if e.reading.IsReply() {
+			back := &t[side(e.reading.Packet)]
+			back.packet(e.proto, &e.reading, &w.packet)
+			if r.Action == flow.Accept {
+				w.marks.accepted(&w.packet, e.certain)
+			} else if w.request.stateful != policy.Denied {
+				w.marks.rejected(&w.packet, back.stages, e.certain)
+			}
+		}
+	}
+	c.Signature = w.intern()
+	return c
+}
+
+// marks collects the rules that one connection credits.
+type marks struct{ hits, decisive, possible []int32 }
+
+func (m *marks) reset() { m.hits, m.decisive, m.possible = m.hits[:0], m.decisive[:0], m.possible[:0] }
+
+// accepted credits what allowed j: the log says every stage did, so a stage whose
+// rules allow is decisive where its single winner is, whatever another stage says.
+func (m *marks) accepted(j *judgement, certain bool) {
+	for n := range j.out.Stages {
+		st := &j.out.Stages[n]
+		if st.Skipped {
+			continue
+		}
+		m.possible = append(m.possible, st.Possible...)
+		if st.Verdict != policy.Allowed {
+			continue
+		}
+		m.add(st.Winners, st.Decisive, certain)
+	}
+}
+
+// rejected credits what denied j: a stateless stage's line only where the groups
+// would have allowed, since otherwise nothing tells which of the two rejected.
+func (m *marks) rejected(j *judgement, stages []policy.Stage, certain bool) {
+	for n := range j.out.Stages {
+		st := &j.out.Stages[n]
+		if st.Skipped || st.Verdict != policy.Denied {
+			continue
+		}
+		if !stages[st.Stage].Stateful && j.stateful == policy.Denied {
+			continue
+		}
+		m.add(st.Winners, st.Decisive, certain && j.stateful != policy.Unknown)
+	}
+}
+
+func (m *marks) add(winners []int32, decisive, certain bool) {
+	if !certain {
+		m.possible = append(m.possible, winners...)
+		return
+	}
+	m.hits = append(m.hits, winners...)
+	if decisive {
+		m.decisive = append(m.decisive, winners...)
+	}
+}
+
+// intern returns the worker's number for the signature in w.marks.
+func (w *worker) intern() int32 {
+	tidy := func(s []int32) []int32 {
+		slices.Sort(s)
+		return slices.Compact(s)
+	}
+	m := &w.marks
+	m.hits, m.decisive, m.possible = tidy(m.hits), tidy(m.decisive), tidy(m.possible)
+	m.possible = slices.DeleteFunc(m.possible, func(id int32) bool { _, ok := slices.BinarySearch(m.hits, id); return ok })
+	w.sigKey = w.sigKey[:0]
+	for _, s := range [3][]int32{m.hits, m.decisive, m.possible} {
+		w.sigKey = binary.AppendUvarint(w.sigKey, uint64(len(s)))
+		for _, id := range s {
+			w.sigKey = binary.AppendUvarint(w.sigKey, uint64(id+1))
+		}
+	}
+	if n, ok := w.sigs[string(w.sigKey)]; ok {
+		return n
+	}
+	n := int32(len(w.sigList))
+	w.sigs[string(w.sigKey)] = n
+	w.sigList = append(w.sigList, Signature{slices.Clone(m.hits), slices.Clone(m.decisive), slices.Clone(m.possible)})
+	return n
+}
+
+// sum adds without wrapping.
+func sum(a, b uint64) uint64 {
+	if a+b < a {
+		return ^uint64(0)
+	}
+	return a + b
+}
+
+// merge joins the parts in interface order.
+func (e *replayer) merge(parts []part) *Result {
+	res := &Result{Snapshot: e.snap, Store: e.c, Openers: e.openers, Ledger: e.c.Ledger()}
+	numbers := make(map[*worker][]int32)
+	known := make(map[string]int32)
+	for i := range parts {
+		p := &parts[i]
+		res.Ledger.Merge(&p.ledger)
+		for m, n := range p.orientation {
+			res.Orientation[m] += n
+		}
+		res.Undecided = append(res.Undecided, p.undecided...)
+		if p.fidelity.Judged > 0 {
+			res.Fidelity.Judged += p.fidelity.Judged
+			res.Fidelity.Agree += p.fidelity.Agree
+			res.Fidelity.Interfaces = append(res.Fidelity.Interfaces, p.fidelity)
+		}
+		if p.owner == nil {
+			continue
+		}
+		// Number the signatures by first use, so that no worker shows.
+		own := numbers[p.owner]
+		if own == nil {
+			own = slices.Repeat([]int32{-1}, len(p.owner.sigList))
+			numbers[p.owner] = own
+		}
+		for j := range p.connections {
+			c := &p.connections[j]
+			if own[c.Signature] < 0 {
+				s := p.owner.sigList[c.Signature]
+				k := s.key()
+				n, ok := known[k]
+				if !ok {
+					n = int32(len(res.Signatures))
+					known[k] = n
+					res.Signatures = append(res.Signatures, s)
+				}
+				own[c.Signature] = n
+			}
+			c.Signature = own[c.Signature]
+		}
+		res.Connections = append(res.Connections, p.connections...)
+		p.connections = nil
+	}
+	slices.SortFunc(res.Undecided, compareUndecided)
+	res.Undecided = res.Undecided[:min(len(res.Undecided), maxUndecided)]
+	res.Usage = e.usage(res)
+	res.checkSum()
+	return res
+}
+
+func (s *Signature) key() string {
+	var b []byte
+	for _, l := range [3][]int32{s.Hits, s.Decisive, s.Possible} {
+		b = binary.AppendUvarint(b, uint64(len(l)))
+		for _, id := range l {
+			b = binary.AppendUvarint(b, uint64(id+1))
+		}
+	}
+	return string(b)
+}
+
+func compareUndecided(a, b Undecided) int {
+	return cmp.Or(cmp.Compare(b.Records, a.Records), strings.Compare(a.Interface, b.Interface), cmp.Compare(a.Proto, b.Proto),
+		a.Local.Compare(b.Local), a.Remote.Compare(b.Remote), cmp.Compare(a.LocalPort, b.LocalPort), cmp.Compare(a.RemotePort, b.RemotePort))
+}
+
+// usage sums up what the connections say of each rule. Implicit rules without hits
+// are left out.
+func (e *replayer) usage(res *Result) []Usage {
+	all := make([]Usage, len(e.paths.refs))
+	for i, ref := range e.paths.refs {
+		all[i].Ref = ref
+	}
+	lastInterface := slices.Repeat([]int32{-1}, len(all))
+	for i := range res.Connections {
+		c := &res.Connections[i]
+		s := &res.Signatures[c.Signature]
+		for _, id := range s.Hits {
+			u := &all[id]
+			if u.Hits == 0 {
+				u.First, u.Last = c.First, c.Last
+			}
+			u.Hits++
+			u.First, u.Last, u.Days = min(u.First, c.First), max(u.Last, c.Last), u.Days|c.Days
+			u.Records, u.Packets, u.Bytes = sum(u.Records, c.Records), sum(u.Packets, c.Packets), sum(u.Bytes, c.Bytes)
+			if c.Answered {
+				u.Answered++
+			}
+			if lastInterface[id] != c.Interface {
+				lastInterface[id] = c.Interface
+				u.Interfaces++
+			}
+		}
+		for _, id := range s.Decisive {
+			all[id].Decisive++
+			if c.Proven {
+				all[id].Proven++
+			}
+		}
+		for _, id := range s.Possible {
+			all[id].Possible++
+		}
+	}
+	countPeers(res, all)
+
+	// Implicit rules come after the declared ones, those that were hit only; the
+	// signatures follow.
+	out := all[:e.paths.rules:e.paths.rules]
+	to := make([]int32, len(all))
+	for i := range all {
+		to[i] = int32(i)
+		if i >= e.paths.rules {
+			to[i] = -1
+			if all[i].Hits > 0 || all[i].Possible > 0 {
+				to[i] = int32(len(out))
+				out = append(out, all[i])
+			}
+		}
+	}
+	for i := range res.Signatures {
+		s := &res.Signatures[i]
+		for _, l := range [3][]int32{s.Hits, s.Decisive, s.Possible} {
+			for j, id := range l {
+				l[j] = to[id]
+			}
+		}
+	}
+	return out
+}
+
+// countPeers counts the distinct remote addresses of each rule's hits: connections
+// are visited address by address, so a stamp a rule is all the memory it takes.
+func countPeers(res *Result, all []Usage) {
+	ids := make(map[flow.Addr]int32)
+	start := []int32{0}
+	for i := range res.Connections {
+		a := res.Connections[i].Remote
+		id, ok := ids[a]
+		if !ok {
+			id = int32(len(ids))
+			ids[a] = id
+			start = append(start, 0)
+		}
+		start[id+1]++
+	}
+	for i := 1; i < len(start); i++ {
+		start[i] += start[i-1]
+	}
+	order := make([]int32, len(res.Connections))
+	for i := range res.Connections {
+		id := ids[res.Connections[i].Remote]
+		order[start[id]] = int32(i)
+		start[id]++
+	}
+	stamp := make([]flow.Addr, len(all))
+	for _, i := range order {
+		c := &res.Connections[i]
+		for _, id := range res.Signatures[c.Signature].Hits {
+			if stamp[id] != c.Remote {
+				stamp[id] = c.Remote
+				all[id].Peers++
+			}
+		}
+	}
+}

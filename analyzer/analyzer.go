@@ -1,0 +1,158 @@
+package analyzer
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/sgadvise/sgadvise/analyzer/plan"
+	"github.com/sgadvise/sgadvise/engine"
+	"github.com/sgadvise/sgadvise/engine/policy"
+)
+
+// Severity says how much a finding matters if it is true.
+type Severity string
+
+const (
+	Critical Severity = "critical"
+	High     Severity = "high"
+	Medium   Severity = "medium"
+	Low      Severity = "low"
+	Info     Severity = "info"
+)
+
+// Severities lists the severities, the gravest first.
+var Severities = []Severity{Critical, High, Medium, Low, Info}
+
+// AtLeast reports whether s is as grave as t or graver.
+func (s Severity) AtLeast(t Severity) bool {
+	return slices.Index(Severities, s) <= slices.Index(Severities, t)
+}
+
+// Fact is one number or name behind a finding.
+type Fact struct{ Name, Value string }
+
+// Finding is a claim about one rule, group or ACL, with its evidence.
+type Finding struct {
+	ID         string // fingerprint: depends on check, subject and substance only
+	Check      string
+	Severity   Severity
+	Confidence plan.Confidence
+	Subject    policy.Ref // Rule is empty if the subject is a whole group
+	Message    string
+	Facts      []Fact
+	Related    []policy.Ref
+	Controls   []string // compliance controls that the finding is evidence toward
+	substance  string
+}
+
+// Analyzer is one check. Its Doc is written for the operator: what it claims, from
+// what evidence, when it is wrong, what to do.
+type Analyzer struct {
+	Name     string // kebab-case noun
+	Title    string
+	Severity Severity // the gravest it reports
+	Doc      string
+	Run      func(*Pass) []Finding
+}
+
+// Pass is what a check may read. It is shared and must not be changed.
+type Pass struct {
+	Snapshot *policy.Snapshot
+	Result   *engine.Result
+	Evidence *Evidence
+	Verdicts []RuleVerdict // of Result.Usage, same order
+	Coverage *ruleCoverage
+	Observed []observed // of Snapshot.Rules(), same order
+}
+
+// Options are what a user may set.
+type Options struct {
+	Mode        plan.Mode
+	Budget      int // rules per group and direction; 0: as many as the group has
+	NarrowDays  int // least window to narrow a rule
+	UnusedDays  int // least window to call a rule unused
+	MinFidelity float64
+	Workers     int
+}
+
+// DefaultOptions are the options of a run without flags.
+var DefaultOptions = Options{Mode: plan.ModeTighten, NarrowDays: 14, UnusedDays: 28, MinFidelity: 0.9, Workers: 1}
+
+// Analysis is the outcome of Run.
+type Analysis struct {
+	Evidence *Evidence
+	Verdicts []RuleVerdict // declared rules in snapshot order, then implicit ones
+	Findings []Finding     // by severity, check, subject
+	Plan     *plan.Plan
+}
+
+// All lists the checks in the order of their names.
+var All = []*Analyzer{
+	ACLExposedAdminPort,
+	DeadReference,
+	DefaultGroup,
+	DuplicateRule,
+	ExposedAdminPort,
+	ExposedHighRiskPort,
+	ExposedUnauthorizedPort,
+	MergeableRules,
+	MissingDescription,
+	RedundantRule,
+	ShadowedRule,
+	UnattachedGroup,
+	UnusedRule,
+	WidePorts,
+	WideSource,
+}
+
+// Run judges every rule, makes the plan, and runs every check. The outcome depends on
+// its input alone, not on the number of workers.
+func Run(ctx context.Context, res *engine.Result, opt Options) (*Analysis, error) {
+	ev := newEvidence(res, opt)
+	cov := newRuleCoverage(res.Snapshot)
+	pass := &Pass{
+		Snapshot: res.Snapshot,
+		Result:   res,
+		Evidence: ev,
+		Coverage: cov,
+		Verdicts: verdicts(res, ev, cov),
+		Observed: observe(res),
+	}
+	p, err := plan.Make(ctx, plan.Input{
+		Result:      res,
+		Mode:        opt.Mode,
+		Budget:      opt.Budget,
+		MinFidelity: opt.MinFidelity,
+		RejectOnly:  ev.RejectOnly,
+		Evidence:    ev.forPlan(pass.Verdicts),
+		WindowDays:  ev.Days,
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := &Analysis{Evidence: ev, Verdicts: pass.Verdicts, Plan: p}
+	for _, a := range All {
+		for _, f := range a.Run(pass) {
+			f.Check = a.Name
+			if f.Severity == "" {
+				f.Severity = a.Severity
+			}
+			if f.Confidence == "" {
+				f.Confidence = plan.High
+			}
+			out.Findings = append(out.Findings, f)
+		}
+	}
+	out.Findings = backEdits(pass, out.Findings, p.Edits)
+	for i := range out.Findings {
+		f := &out.Findings[i]
+		f.Controls = slices.Compact(slices.Sorted(slices.Values(append(f.Controls, controlsFor(f.Check)...))))
+		f.ID = fingerprint(f)
+	}
+	sortFindings(out.Findings)
+	return out, nil
+}
+
+// Time formats Unix seconds as reports do.
+func Time(unix int64) string { return time.Unix(unix, 0).UTC().Format(time.RFC3339) }

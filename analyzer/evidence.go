@@ -1,0 +1,265 @@
+package analyzer
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/sgadvise/sgadvise/analyzer/plan"
+	"github.com/sgadvise/sgadvise/engine"
+	"github.com/sgadvise/sgadvise/engine/policy"
+	"github.com/sgadvise/sgadvise/ingest/flow"
+	"github.com/sgadvise/sgadvise/ingest/store"
+)
+
+const daySeconds = 86400
+
+// Evidence says what the logs could have shown: the window, and for each interface
+// of the policy what was captured.
+type Evidence struct {
+	From, To int64 // Unix s; 0, 0 without any record
+	Days     int   // length of the window in days, rounded up
+	// RejectOnly: the logs hold no accepted traffic at all, so the absence of hits
+	// means nothing.
+	RejectOnly bool
+	Interfaces []InterfaceEvidence // of Snapshot.Interfaces, same order
+
+	opt Options
+}
+
+// InterfaceEvidence says what was captured of one interface.
+type InterfaceEvidence struct {
+	Interface string
+	Seen      bool // any row, NODATA included
+	Coverage  store.Coverage
+	// Gaps are the intervals in which flows may have gone unrecorded: SKIPDATA rows
+	// and whole UTC days inside the window without any row.
+	Gaps []Gap
+	// Rejected: the flow log of this interface captures rejected traffic only.
+	RejectOnly bool
+}
+
+// Gap is an interval without evidence.
+type Gap struct {
+	From, To int64 // Unix s
+	Why      string
+}
+
+func newEvidence(res *engine.Result, opt Options) *Evidence {
+	e := &Evidence{opt: opt}
+	e.From, e.To = res.Store.Window()
+	if e.To > e.From {
+		e.Days = int((e.To - e.From + daySeconds - 1) / daySeconds)
+	}
+	cov := make(map[string]store.Coverage)
+	for _, c := range res.Store.Coverage() {
+		cov[c.Interface] = c
+	}
+	for i := range res.Snapshot.Interfaces {
+		f := &res.Snapshot.Interfaces[i]
+		c, ok := cov[f.ID]
+		ie := InterfaceEvidence{Interface: f.ID, Seen: ok, Coverage: c, RejectOnly: rejectOnly(res.Snapshot, f)}
+		if ok {
+			ie.Gaps = e.gaps(&c)
+		}
+		e.Interfaces = append(e.Interfaces, ie)
+	}
+	e.RejectOnly = noAccept(res)
+	return e
+}
+
+// gaps lists the SKIPDATA intervals of c and the whole UTC days inside the window on
+// which nothing at all was recorded. The first and the last day of the window count
+// only if the window holds all of them: exports begin and end in mid-day.
+func (e *Evidence) gaps(c *store.Coverage) []Gap {
+	var out []Gap
+	for _, s := range c.Skips {
+		out = append(out, Gap{s.From, s.To, "records were skipped (SKIPDATA)"})
+	}
+	first, last := (e.From+daySeconds-1)/daySeconds, e.To/daySeconds // [first, last)
+	next := first
+	missing := func(upTo int64) {
+		if upTo > next {
+			out = append(out, Gap{next * daySeconds, upTo * daySeconds, "no record on these days"})
+		}
+	}
+	for _, d := range c.Days {
+		if int64(d) < first || int64(d) >= last {
+			continue
+		}
+		missing(int64(d))
+		next = int64(d) + 1
+	}
+	missing(last)
+	slices.SortFunc(out, func(a, b Gap) int {
+		if a.From != b.From {
+			return int(min(max(a.From-b.From, -1), 1))
+		}
+		return strings.Compare(a.Why, b.Why)
+	})
+	return out
+}
+
+// noAccept reports whether res holds traffic, and none of it accepted.
+func noAccept(res *engine.Result) bool {
+	var r store.Row
+	for i := range res.Store.Len() {
+		if res.Store.Row(i, &r); r.Action == flow.Accept {
+			return false
+		}
+	}
+	if res.Store.Len() > 0 {
+		return true
+	}
+	// No traffic at all: what the flow logs capture decides.
+	logs := res.Snapshot.FlowLogs
+	return len(logs) > 0 && !slices.ContainsFunc(logs, func(l policy.FlowLog) bool { return l.Traffic != "REJECT" })
+}
+
+// rejectOnly reports whether the flow logs that cover f, as far as they are described,
+// capture rejected traffic only.
+func rejectOnly(s *policy.Snapshot, f *policy.Interface) bool {
+	only := false
+	for _, l := range s.FlowLogs {
+		if l.Resource != f.ID && l.Resource != f.Subnet && l.Resource != f.VPC || l.Resource == "" {
+			continue
+		}
+		if l.Traffic != "REJECT" {
+			return false
+		}
+		only = true
+	}
+	return only
+}
+
+// ruleEvidence says whether the logs could have shown the use of rule r, attached to
+// the interfaces ids.
+type ruleEvidence struct {
+	attached   bool
+	observable bool
+	hidden     string // why it is not observable
+	narrow     string // why the evidence is too thin to narrow it; empty: it is not
+	unused     string // the same for calling it unused
+}
+
+func (e *Evidence) rule(s *policy.Snapshot, r *policy.Rule, ids []int) ruleEvidence {
+	out := ruleEvidence{attached: len(ids) > 0}
+	out.hidden = hidden(s, r)
+	out.observable = out.hidden == ""
+	out.narrow = e.thin(r, ids, e.opt.NarrowDays)
+	out.unused = e.thin(r, ids, e.opt.UnusedDays)
+	return out
+}
+
+// thin says what the evidence on these interfaces lacks for a minimum of days, or "".
+func (e *Evidence) thin(r *policy.Rule, ids []int, days int) string {
+	for _, i := range ids {
+		if e.Interfaces[i].RejectOnly {
+			return fmt.Sprintf("the flow log of %s captures rejected traffic only", e.Interfaces[i].Interface)
+		}
+	}
+	switch {
+	case e.RejectOnly:
+		return "the logs hold no accepted traffic"
+	case days <= 0:
+		return ""
+	case e.Days < days:
+		return fmt.Sprintf("the window is %s long, %d are needed", plural(e.Days, "day"), days)
+	case !r.Created.IsZero() && e.To-r.Created.Unix() < int64(days)*daySeconds:
+		return fmt.Sprintf("the rule was made on %s, %d days before the end of the window are needed", r.Created.UTC().Format("2006-01-02"), days)
+	}
+	for _, i := range ids {
+		ie := &e.Interfaces[i]
+		switch {
+		case !ie.Seen:
+			return fmt.Sprintf("%s has no record in the logs", ie.Interface)
+		case len(ie.Gaps) > 0:
+			return fmt.Sprintf("%s has %s: %s from %s", ie.Interface, plural(len(ie.Gaps), "gap"), ie.Gaps[0].Why, Time(ie.Gaps[0].From))
+		}
+	}
+	return ""
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// hidden says why no flow log can show the use of r, or "": its ICMP type is in no
+// field, or all of its peers are platform addresses whose traffic is neither logged nor
+// filtered.
+func hidden(s *policy.Snapshot, r *policy.Rule) string {
+	typed, platform, boxes := true, true, 0
+	for i := range r.Match {
+		m := &r.Match[i]
+		boxes++
+		p, ok := m.Protos.Single()
+		typed = typed && ok && p.IsICMP() && m.ICMP != policy.AnyICMP
+		remote := s.Resolve(m.Remote)
+		platform = platform && !remote.Unknown && len(remote.Prefixes) > 0
+		for _, prefix := range remote.Prefixes {
+			platform = platform && isPlatform(s, r, m, prefix)
+		}
+	}
+	switch {
+	case boxes == 0:
+		return ""
+	case typed:
+		return "flow logs hold no ICMP type or code"
+	case platform:
+		return "traffic to platform addresses (resolver, metadata, time) is never logged, and groups do not filter it"
+	}
+	return ""
+}
+
+// isPlatform reports whether all of p is a platform address, or for DNS the
+// network's own resolver: the third address of the network's block. The block itself is
+// not exported with subnets, so every block that holds a known subnet is tried.
+func isPlatform(s *policy.Snapshot, r *policy.Rule, m *policy.Match, p netip.Prefix) bool {
+	for _, x := range s.Platform {
+		if x.Bits() <= p.Bits() && x.Contains(p.Addr()) {
+			return true
+		}
+	}
+	ports := m.ServicePorts(r.Direction)
+	if r.Direction != flow.Egress || !p.IsSingleIP() || !p.Addr().Is4() || ports.First != 53 || ports.Last != 53 {
+		return false
+	}
+	for i := range s.Subnets {
+		for _, b := range s.Subnets[i].Blocks {
+			for bits := 16; b.Addr().Is4() && bits <= b.Bits(); bits++ {
+				base := netip.PrefixFrom(b.Addr(), bits).Masked().Addr()
+				if base.Next().Next() == p.Addr() {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// forPlan gives the plan what it needs to know of each declared rule.
+func (e *Evidence) forPlan(vs []RuleVerdict) []plan.RuleEvidence {
+	var out []plan.RuleEvidence
+	for i := range vs {
+		v := &vs[i]
+		if v.Rule.Implicit {
+			break
+		}
+		why := v.evidence.narrow
+		if why == "" {
+			why = v.evidence.unused
+		}
+		out = append(out, plan.RuleEvidence{
+			Attached:   v.evidence.attached,
+			Observable: v.evidence.observable,
+			NarrowOK:   v.evidence.narrow == "",
+			UnusedOK:   v.evidence.unused == "",
+			Why:        why,
+		})
+	}
+	return out
+}

@@ -1,0 +1,100 @@
+package analyzer
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/sgadvise/sgadvise/analyzer/plan"
+	"github.com/sgadvise/sgadvise/engine/policy"
+)
+
+// fingerprint names a finding for life: it depends on the check, the subject and what
+// the subject says, never on counts, times or proposals.
+func fingerprint(f *Finding) string {
+	h := sha256.Sum256([]byte(f.Check + "\n" + f.Subject.Owner + "\n" + f.Subject.Rule + "\n" + f.substance))
+	return hex.EncodeToString(h[:8])
+}
+
+// substance is a rule in canonical words.
+func substance(r *policy.Rule) string {
+	return strings.Join([]string{r.Direction.String(), r.Action.String(), r.Protocol(), r.Ports(), r.Peer()}, "|")
+}
+
+// about starts a finding on a rule.
+func about(r *policy.Rule, format string, args ...any) Finding {
+	return Finding{Subject: r.Ref, Message: fmt.Sprintf(format, args...), substance: substance(r)}
+}
+
+// words is a rule as a reader says it: "ingress tcp 443 from 10.0.0.0/8".
+func words(r *policy.Rule) string {
+	prep := "from"
+	if r.Direction.String() == "egress" {
+		prep = "to"
+	}
+	s := r.Direction.String() + " "
+	if r.Action != policy.Allow {
+		s += r.Action.String() + " "
+	}
+	s += r.Protocol()
+	if p := r.Ports(); p != "all" {
+		s += " " + p
+	}
+	return s + " " + prep + " " + r.Peer()
+}
+
+func sortFindings(fs []Finding) {
+	slices.SortFunc(fs, func(a, b Finding) int {
+		return cmp.Or(cmp.Compare(slices.Index(Severities, a.Severity), slices.Index(Severities, b.Severity)),
+			strings.Compare(a.Check, b.Check), a.Subject.Compare(b.Subject), strings.Compare(a.ID, b.ID))
+	})
+}
+
+// backEdits makes sure that every edit of the plan answers a finding: where the check
+// it names found nothing by its own measure, the edit itself is the finding.
+func backEdits(p *Pass, fs []Finding, edits []plan.Edit) []Finding {
+	has := make(map[string]bool)
+	for i := range fs {
+		has[fs[i].Check+" "+fs[i].Subject.String()] = true
+	}
+	for i := range edits {
+		e := &edits[i]
+		if e.Op == plan.Add || has[e.Check+" "+e.Rule.String()] {
+			continue
+		}
+		has[e.Check+" "+e.Rule.String()] = true
+		n, ok := p.Snapshot.RuleIndex(e.Rule)
+		if !ok {
+			continue
+		}
+		f := about(p.Snapshot.Rules()[n], "%s", e.Reason)
+		f.Check, f.Confidence, f.Severity = e.Check, e.Confidence, Low
+		if a := ByName(e.Check); a != nil {
+			f.Severity = a.Severity
+		}
+		fs = append(fs, f)
+	}
+	return fs
+}
+
+// ByName returns the check with this name, nil if there is none.
+func ByName(name string) *Analyzer {
+	for _, a := range All {
+		if a.Name == name {
+			return a
+		}
+	}
+	return nil
+}
+
+// count formats n with separators of thousands: 1,234,567.
+func count[T ~uint64 | ~int | ~int64](n T) string {
+	s := fmt.Sprint(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}

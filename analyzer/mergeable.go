@@ -1,0 +1,81 @@
+package analyzer
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/sgadvise/sgadvise/engine/policy"
+)
+
+// MergeableRules finds pairs of rules that one rule could replace.
+var MergeableRules = &Analyzer{
+	Name:     "mergeable-rules",
+	Title:    "Two rules could be written as one",
+	Severity: Info,
+	Doc: `Two allow rules of one group have the same direction and protocol and differ in
+one thing only: their ports follow one another or overlap, or their prefixes are the two
+halves of a larger one. One rule permits exactly what both do. It saves quota and
+reading; it changes nothing else. Descriptions of the two must be joined by hand.`,
+	Run: func(p *Pass) []Finding {
+		var out []Finding
+		for g := range p.Snapshot.Groups {
+			rules := p.Snapshot.Groups[g].Rules
+			for i := range rules {
+				for j := i + 1; j < len(rules); j++ {
+					to, ok := merged(&rules[i], &rules[j])
+					if !ok {
+						continue
+					}
+					f := about(&rules[i], "%s and %s could be one rule: %s", words(&rules[i]), rules[j].Ref, to)
+					f.Related = []policy.Ref{rules[j].Ref}
+					f.substance += "|" + rules[j].Ref.String()
+					out = append(out, f)
+				}
+			}
+		}
+		return out
+	},
+}
+
+// merged says what one rule would permit exactly what a and b do, if there is one and
+// neither holds the other.
+func merged(a, b *policy.Rule) (string, bool) {
+	if a.Direction != b.Direction || a.Action != policy.Allow || b.Action != policy.Allow || a.Rank != b.Rank ||
+		len(a.Match) != 1 || len(b.Match) != 1 || a.Protocol() != b.Protocol() {
+		return "", false
+	}
+	m, n := &a.Match[0], &b.Match[0]
+	pa, pb := m.ServicePorts(a.Direction), n.ServicePorts(b.Direction)
+	if a.Peer() == b.Peer() {
+		proto, ok := m.Protos.Single()
+		if !ok || !proto.HasPorts() || pa.Covers(pb) || pb.Covers(pa) {
+			return "", false
+		}
+		if int(pa.Last)+1 < int(pb.First) || int(pb.Last)+1 < int(pa.First) {
+			return "", false
+		}
+		pa.First, pa.Last = min(pa.First, pb.First), max(pa.Last, pb.Last)
+		return "ports " + pa.String(), true
+	}
+	if a.Ports() != b.Ports() || len(m.Remote.Prefixes) != 1 || len(n.Remote.Prefixes) != 1 || len(m.Remote.Refs)+len(n.Remote.Refs) > 0 {
+		return "", false
+	}
+	p, ok := joinHalves(m.Remote.Prefixes[0], n.Remote.Prefixes[0])
+	return "peer " + p.String(), ok
+}
+
+// joinHalves returns the prefix whose two halves a and b are.
+func joinHalves(a, b netip.Prefix) (netip.Prefix, bool) {
+	if a.Bits() != b.Bits() || a.Bits() == 0 || a.Addr().Is4() != b.Addr().Is4() || a == b {
+		return netip.Prefix{}, false
+	}
+	p := netip.PrefixFrom(a.Addr(), a.Bits()-1).Masked()
+	return p, p.Contains(b.Addr())
+}
+
+// worldOpen reports whether any of ps is a whole family, and which.
+func worldOpen(ps []netip.Prefix) (v4, v6 bool) {
+	v4 = slices.ContainsFunc(ps, func(p netip.Prefix) bool { return p.Bits() == 0 && p.Addr().Is4() })
+	v6 = slices.ContainsFunc(ps, func(p netip.Prefix) bool { return p.Bits() == 0 && p.Addr().Is6() })
+	return v4, v6
+}

@@ -1,0 +1,110 @@
+package analyzer
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/sgadvise/sgadvise/engine"
+	"github.com/sgadvise/sgadvise/engine/netset"
+	"github.com/sgadvise/sgadvise/ingest/flow"
+)
+
+// observed is the hull of the accepted connections that a rule matched, in any
+// reading.
+type observed struct {
+	connections uint64
+	v4, v6      addrHull
+	services    []protoHull // by protocol
+}
+
+type addrHull struct {
+	seen     bool
+	min, max flow.Addr
+}
+
+type protoHull struct {
+	proto  flow.Proto
+	lo, hi uint16
+}
+
+func observe(res *engine.Result) []observed {
+	out := make([]observed, len(res.Snapshot.Rules()))
+	for i := range res.Connections {
+		c := &res.Connections[i]
+		if c.Action != flow.Accept {
+			continue
+		}
+		s := &res.Signatures[c.Signature]
+		for _, ids := range [2][]int32{s.Hits, s.Possible} {
+			for _, id := range ids {
+				if int(id) < len(out) {
+					out[id].add(c)
+				}
+			}
+		}
+	}
+	return out
+}
+
+func (o *observed) add(c *engine.Connection) {
+	o.connections++
+	h := &o.v6
+	if c.Remote.Is4() {
+		h = &o.v4
+	}
+	if !h.seen {
+		h.seen, h.min, h.max = true, c.Remote, c.Remote
+	}
+	if c.Remote.Compare(h.min) < 0 {
+		h.min = c.Remote
+	}
+	if c.Remote.Compare(h.max) > 0 {
+		h.max = c.Remote
+	}
+	for i := range o.services {
+		if p := &o.services[i]; p.proto == c.Proto {
+			p.lo, p.hi = min(p.lo, c.Port), max(p.hi, c.PortHi)
+			return
+		}
+	}
+	o.services = append(o.services, protoHull{c.Proto, c.Port, c.PortHi})
+	slices.SortFunc(o.services, func(a, b protoHull) int { return int(a.proto) - int(b.proto) })
+}
+
+// prefix returns the smallest prefix that holds all that was seen.
+func (h *addrHull) prefix() (netip.Prefix, bool) {
+	if !h.seen {
+		return netip.Prefix{}, false
+	}
+	bits := netset.CommonBits(h.min, h.max)
+	if h.min.Is4() {
+		bits -= 96
+	}
+	p, err := h.min.Netip().Prefix(bits)
+	return p, err == nil
+}
+
+// peers returns the observed hull of addresses as text.
+func (o *observed) peers() string {
+	var parts []string
+	for _, h := range []*addrHull{&o.v4, &o.v6} {
+		if p, ok := h.prefix(); ok {
+			parts = append(parts, p.String())
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// ports returns the observed services as text: "tcp 443, udp 53-123".
+func (o *observed) ports() string {
+	var parts []string
+	for _, p := range o.services {
+		if p.proto.HasPorts() {
+			parts = append(parts, p.proto.Name()+" "+netset.PortRange{First: p.lo, Last: p.hi}.String())
+		} else {
+			parts = append(parts, p.proto.Name())
+		}
+	}
+	return strings.Join(parts, ", ")
+}

@@ -1,0 +1,55 @@
+package analyzer
+
+import "github.com/sgadvise/sgadvise/engine/policy"
+
+// RedundantRule finds rules with hits that never decided anything.
+var RedundantRule = &Analyzer{
+	Name:     "redundant-rule",
+	Title:    "Every connection of this rule is allowed by another rule too",
+	Severity: Low,
+	Doc: `The rule matched connections, and each of them was allowed by at least one
+other rule in force on the same interface. Without it nothing that was observed would
+have been denied, as long as those other rules stay: two rules may each be redundant
+because of the other, and then only one of them can go. Take removals from the plan,
+which accepts edits one by one, never from a list of findings.
+
+It speaks for the observed traffic only. Whether other rules permit all that this one
+does, whatever the traffic, is the check shadowed-rule.`,
+	Run: func(p *Pass) []Finding {
+		var out []Finding
+		for i := range p.Verdicts {
+			v := &p.Verdicts[i]
+			if v.Verdict != Redundant || v.Rule.Implicit || v.Rule.Action != policy.Allow {
+				continue
+			}
+			f := about(v.Rule, "%s matched %s and never decided one: other rules permit each of them too", words(v.Rule), plural(int(v.Usage.Hits), "connection"))
+			f.Facts = []Fact{{"hits", count(v.Usage.Hits)}, {"decisive hits", "0"}, {"peers", count(v.Usage.Peers)}}
+			f.Related = companions(p, i)
+			out = append(out, f)
+		}
+		return out
+	},
+}
+
+// maxRelated bounds the list of related rules of one finding.
+const maxRelated = 5
+
+// companions names the rules that most often won together with rule i.
+func companions(p *Pass, i int) []policy.Ref {
+	seen := make(map[int32]bool)
+	var out []policy.Ref
+	for n := range p.Result.Signatures {
+		s := &p.Result.Signatures[n]
+		if !contains(s.Hits, int32(i)) {
+			continue
+		}
+		for _, id := range s.Hits {
+			if int(id) != i && int(id) < len(p.Observed) && !seen[id] {
+				seen[id] = true
+				out = append(out, p.Result.Usage[id].Ref)
+			}
+		}
+	}
+	sortRefs(out)
+	return out[:min(len(out), maxRelated)]
+}

@@ -1,0 +1,144 @@
+package analyzer
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/sgadvise/sgadvise/engine"
+	"github.com/sgadvise/sgadvise/engine/policy"
+	"github.com/sgadvise/sgadvise/ingest/flow"
+)
+
+// The verdicts on a rule.
+const (
+	Used          = "used"           // it decided connections that were answered, and who opened them is proven
+	UsedInferred  = "used-inferred"  // the same, by inference
+	AttemptOnly   = "attempt-only"   // it let connections in, and none was ever answered
+	Redundant     = "redundant"      // it matched, and other rules decided the same each time
+	Unused        = "unused"         // no hit under any reading, and the logs would have shown one
+	NotSeenGaps   = "not-seen-gaps"  // no hit, but the evidence is too short, too young or has gaps
+	NotObservable = "not-observable" // no hit, and no log could have shown one
+	DeadByConfig  = "dead-by-config" // no hit, and the configuration alone makes it needless
+	CannotJudge   = "unknown"        // something that decides is not known
+)
+
+// RuleVerdict is the judgement of one rule.
+type RuleVerdict struct {
+	Rule       *policy.Rule
+	Usage      engine.Usage
+	Verdict    string
+	Reason     string // one sentence: why this verdict
+	Interfaces int    // interfaces on which the rule is in force
+
+	evidence ruleEvidence
+}
+
+// verdicts judges every rule of res.Usage. The first verdict that fits holds.
+func verdicts(res *engine.Result, ev *Evidence, cov *ruleCoverage) []RuleVerdict {
+	rules := res.Snapshot.Rules()
+	out := make([]RuleVerdict, 0, len(res.Usage))
+	for i := range res.Usage {
+		v := RuleVerdict{Usage: res.Usage[i]}
+		if i < len(rules) {
+			v.Rule = rules[i]
+			v.Interfaces = len(cov.interfaces[i])
+			v.evidence = ev.rule(res.Snapshot, v.Rule, cov.interfaces[i])
+			v.Verdict, v.Reason = v.judge(res.Snapshot, ev, &cov.rules[i], &cov.boxes[i])
+		} else {
+			v.Rule = implicitRule(v.Usage.Ref)
+			v.Interfaces = int(v.Usage.Interfaces)
+			v.Verdict, v.Reason = Used, "it decided connections that no other rule did"
+			if v.Usage.Hits == 0 {
+				v.Verdict, v.Reason = CannotJudge, "it might have decided connections whose opener is not known"
+			}
+		}
+		out = append(out, v)
+	}
+	return out
+}
+
+func (v *RuleVerdict) judge(s *policy.Snapshot, ev *Evidence, cov *covered, boxes *ruleBoxes) (verdict, reason string) {
+	u := &v.Usage
+	switch {
+	case u.Hits > 0 && u.Decisive > 0 && u.Answered == 0 && v.Rule.Action == policy.Allow:
+		return AttemptOnly, fmt.Sprintf("%s, none was ever answered", plural(int(u.Hits), "connection"))
+	case u.Hits > 0 && u.Decisive > 0 && u.Proven == 0:
+		return UsedInferred, fmt.Sprintf("it decided %s; who opened them is inferred", plural(int(u.Decisive), "connection"))
+	case u.Hits > 0 && u.Decisive > 0:
+		return Used, fmt.Sprintf("it decided %s", plural(int(u.Decisive), "connection"))
+	case u.Hits > 0:
+		return Redundant, fmt.Sprintf("it matched %s, and other rules allowed each of them too", plural(int(u.Hits), "connection"))
+	case u.Possible > 0:
+		return CannotJudge, fmt.Sprintf("it may have decided %s whose opener or match is not known", plural(int(u.Possible), "connection"))
+	}
+	dead := deadReference(v.Rule)
+	switch {
+	case dead == "" && unresolved(s, v.Rule) != "":
+		return CannotJudge, unresolved(s, v.Rule)
+	case len(s.Interfaces) == 0:
+		return CannotJudge, "no interfaces were exported, so where the rule is in force is not known"
+	case isACL(s, v.Rule.Ref.Owner) && v.Interfaces == 0 && s.MissingWhat("subnets"):
+		return CannotJudge, "no subnets were exported, so where the network ACL is in force is not known"
+	case dead != "":
+		return DeadByConfig, "its reference is dead: " + dead
+	case cov.everywhere:
+		return DeadByConfig, "other rules decide all that it could, on every interface where it is in force"
+	case v.Interfaces == 0:
+		return DeadByConfig, v.Rule.Ref.Owner + " is attached to no interface of the snapshot"
+	case v.evidence.hidden != "":
+		return NotObservable, v.evidence.hidden
+	case v.evidence.unused != "":
+		return NotSeenGaps, v.evidence.unused
+	}
+	return Unused, fmt.Sprintf("no connection in %s on %s", plural(ev.Days, "day"), plural(v.Interfaces, "interface"))
+}
+
+// deadReference says why every reference of r, which has nothing but references,
+// is dead; or "".
+func deadReference(r *policy.Rule) string {
+	why := ""
+	for i := range r.Match {
+		m := &r.Match[i]
+		if len(m.Remote.Prefixes) > 0 || len(m.Remote.Refs) == 0 || m.Remote.Unknown {
+			return ""
+		}
+		for _, ref := range m.Remote.Refs {
+			if ref.Dead == "" {
+				return ""
+			}
+			why = ref.Dead
+		}
+	}
+	return why
+}
+
+// unresolved names a peer of r that cannot be resolved, or "".
+func unresolved(s *policy.Snapshot, r *policy.Rule) string {
+	for i := range r.Match {
+		if !s.Resolve(r.Match[i].Remote).Unknown {
+			continue
+		}
+		for _, ref := range r.Match[i].Remote.Refs {
+			if s.Resolve(policy.AddrSet{Refs: []policy.SetRef{ref}}).Unknown {
+				return fmt.Sprintf("what %s holds is not in the export", ref.ID)
+			}
+		}
+		return "its peer is not known"
+	}
+	return ""
+}
+
+// implicitRule gives a rule that no export holds the shape of one.
+func implicitRule(ref policy.Ref) *policy.Rule {
+	r := &policy.Rule{Ref: ref, Implicit: true, Action: policy.Deny}
+	if strings.HasSuffix(ref.Rule, "egress") {
+		r.Direction = flow.Egress
+	} else {
+		r.Direction = flow.Ingress
+	}
+	if strings.HasPrefix(ref.Rule, "unknown-group:") {
+		r.Action = policy.Allow
+	}
+	r.Match = []policy.Match{{Protos: policy.AnyProto, ICMP: policy.AnyICMP, Remote: policy.AnyAddr}}
+	return r
+}

@@ -1,26 +1,117 @@
 package store
 
-import "github.com/sgadvise/sgadvise/ingest/flow"
+import (
+	"encoding/binary"
+
+	"github.com/sgadvise/sgadvise/ingest/flow"
+)
 
 // Connections is the reduced form of a set of flow logs: distinct rows in one
 // total order, so that equal input gives equal Connections whatever the order of
 // files and lines and the number of workers. It is immutable and safe for
-// concurrent use.
+// concurrent use. The zero value is that of no logs.
+//
+// Rows are kept as columns, about 80 bytes a row; see [Connections.Record].
 type Connections struct {
+	columns    columns
 	interfaces []string
-	rows       []Row
 	coverage   []Coverage
 	ledger     flow.Ledger
 	outside    uint64
 	from, to   int64
 }
 
+// columns holds the rows; all have the same length, except wide.
+type columns struct {
+	iface                              []uint32
+	proto, client, side, action, class []uint8
+
+	// An IPv4 address is its value. An IPv6 address is its number in wide, and
+	// family has a bit for it. That halves what the columns of the (many) IPv4
+	// rows would take as 16 bytes an address.
+	family        []uint8
+	local, remote []uint32
+	wide          []byte // 16 bytes each, ascending, distinct
+
+	localPort, remotePort   []uint16
+	portLo, portHi          []uint16
+	portBits                []uint64
+	flags                   []uint16
+	records, packets, bytes []uint64
+	first, last             []int64
+	days                    []uint64
+}
+
+const (
+	wideRemote = 1 << iota
+	wideLocal
+)
+
+func makeColumns(n int) columns {
+	return columns{
+		iface:      make([]uint32, n),
+		proto:      make([]uint8, n),
+		client:     make([]uint8, n),
+		side:       make([]uint8, n),
+		action:     make([]uint8, n),
+		class:      make([]uint8, n),
+		family:     make([]uint8, n),
+		local:      make([]uint32, n),
+		remote:     make([]uint32, n),
+		localPort:  make([]uint16, n),
+		remotePort: make([]uint16, n),
+		portLo:     make([]uint16, n),
+		portHi:     make([]uint16, n),
+		portBits:   make([]uint64, n),
+		flags:      make([]uint16, n),
+		records:    make([]uint64, n),
+		packets:    make([]uint64, n),
+		bytes:      make([]uint64, n),
+		first:      make([]int64, n),
+		last:       make([]int64, n),
+		days:       make([]uint64, n),
+	}
+}
+
+// addr returns the address with the given code; wide says it is IPv6.
+func (c *columns) addr(code uint32, wide bool) flow.Addr {
+	if !wide {
+		return flow.Addr4(code)
+	}
+	b := c.wide[16*int(code):]
+	return flow.Addr{Hi: binary.BigEndian.Uint64(b), Lo: binary.BigEndian.Uint64(b[8:])}
+}
+
 // Len returns the number of rows.
-func (c *Connections) Len() int { return len(c.rows) }
+func (c *Connections) Len() int { return len(c.columns.iface) }
 
 // Row copies row i into r. Rows are ordered by interface name, protocol, remote
 // address, local address, local port, remote port, client side, side, action, class.
-func (c *Connections) Row(i int, r *Row) { *r = c.rows[i] }
+func (c *Connections) Row(i int, r *Row) {
+	k := &c.columns
+	*r = Row{
+		Interface:  k.iface[i],
+		Side:       flow.Direction(k.side[i]),
+		Proto:      flow.Proto(k.proto[i]),
+		Action:     flow.Action(k.action[i]),
+		Class:      flow.FlagClass(k.class[i]),
+		Client:     ClientSide(k.client[i]),
+		Local:      k.addr(k.local[i], k.family[i]&wideLocal != 0),
+		Remote:     k.addr(k.remote[i], k.family[i]&wideRemote != 0),
+		LocalPort:  k.localPort[i],
+		RemotePort: k.remotePort[i],
+		PortLo:     k.portLo[i],
+		PortHi:     k.portHi[i],
+		PortBits:   k.portBits[i],
+		Flags:      flow.TCPFlags(k.flags[i]),
+		Records:    k.records[i],
+		Packets:    k.packets[i],
+		Bytes:      k.bytes[i],
+		First:      k.first[i],
+		Last:       k.last[i],
+		Days:       k.days[i],
+	}
+}
 
 // Interfaces returns the names that Row.Interface indexes, ascending. It includes
 // interfaces with coverage rows only.
@@ -29,7 +120,8 @@ func (c *Connections) Interfaces() []string { return c.interfaces }
 // Coverage returns what is known of each interface, in the order of Interfaces.
 func (c *Connections) Coverage() []Coverage { return c.coverage }
 
-// Ledger returns the dispositions settled while reading: nodata and skipdata rows.
+// Ledger returns the dispositions settled while reading: nodata, skipdata and
+// unsupported records. Those of the rows are not in it.
 func (c *Connections) Ledger() flow.Ledger { return c.ledger }
 
 // Outside returns the number of records left out because they lie outside the window.

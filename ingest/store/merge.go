@@ -1,0 +1,49 @@
+package store
+
+import "github.com/sgadvise/sgadvise/ingest/flow"
+
+// Merge returns the Connections of the records of a and of b together. Both were
+// made with the same Config, but for Workers. It is commutative and associative,
+// and leaves a and b as they are.
+func Merge(a, b *Connections) *Connections {
+	t := NewTally(Config{})
+	w := t.Worker()
+	w.merge(a)
+	w.merge(b)
+	return t.Finish()
+}
+
+// merge adds c.
+func (w *TallyWorker) merge(c *Connections) {
+	w.of = w.of[:0]
+	for i, name := range c.interfaces {
+		id := w.id(name)
+		w.of = append(w.of, id)
+		v := &c.coverage[i]
+		w.ifaces[id].add(&sightings{
+			from: v.From, to: v.To, records: v.Records, noData: v.NoData, skipRows: v.SkipRows,
+			days: v.Days, skips: v.Skips,
+		})
+	}
+	w.outside = saturatingAdd(w.outside, c.outside)
+	w.noData = saturatingAdd(w.noData, c.ledger[flow.NoData])
+	w.skipData = saturatingAdd(w.skipData, c.ledger[flow.SkipData])
+	w.unsupported = saturatingAdd(w.unsupported, c.ledger[flow.Unsupported])
+
+	var r Row
+	for from := 0; from < c.Len(); from += BatchSize {
+		w.clear()
+		for i := from; i < min(from+BatchSize, c.Len()); i++ {
+			c.Row(i, &r)
+			w.addRow(&wideRow{
+				wideKey: wideKey{
+					local: r.Local, remote: r.Remote, iface: w.of[r.Interface], localPort: r.LocalPort, remotePort: r.RemotePort,
+					kind: kindOf(r.Proto, r.Client, r.Side, r.Action, r.Class),
+				},
+				flags: r.Flags, portLo: r.PortLo, portHi: r.PortHi, portBits: r.PortBits, days: r.Days,
+				records: r.Records, packets: r.Packets, bytes: r.Bytes, first: r.First, last: r.Last,
+			})
+		}
+		w.flush()
+	}
+}

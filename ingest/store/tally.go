@@ -1,0 +1,338 @@
+package store
+
+import (
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/sgadvise/sgadvise/ingest/flow"
+)
+
+// Tally reduces records to distinct connections. Make one with [NewTally], add
+// batches through one [TallyWorker] per goroutine, then call [Tally.Finish] once.
+type Tally struct {
+	cfg     Config
+	classes *portClasses
+	seed    hashSeed
+	shards  []shard
+
+	mu      sync.Mutex // guards what follows
+	ids     map[string]uint32
+	names   []string
+	local   [][]flow.Addr // own addresses of each interface, sorted
+	workers []*TallyWorker
+}
+
+// NewTally returns an empty Tally. It keeps cfg.Local, which must not change
+// until Finish has returned.
+func NewTally(cfg Config) *Tally {
+	return &Tally{
+		cfg:     cfg,
+		classes: newPortClasses(cfg.PortBounds),
+		seed:    newHashSeed(),
+		shards:  make([]shard, numShards),
+		ids:     make(map[string]uint32),
+	}
+}
+
+// Worker returns a new way to add batches to t, for one goroutine. Worker itself
+// is safe for concurrent use.
+func (t *Tally) Worker() *TallyWorker {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	w := &TallyWorker{
+		t:   t,
+		ids: make(map[string]uint32),
+		// Workers that begin at different shards do not queue at the same locks.
+		firstShard: len(t.workers) * (numShards*5/8 + 1) % numShards,
+	}
+	t.workers = append(t.workers, w)
+	return w
+}
+
+// intern returns the id of an interface, its name to keep, and its own addresses.
+func (t *Tally) intern(name string) (id uint32, kept string, own []flow.Addr) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	id, ok := t.ids[name]
+	if !ok {
+		name = strings.Clone(name) // it may be a piece of a decoder's block
+		id = uint32(len(t.names))
+		t.ids[name] = id
+		t.names = append(t.names, name)
+		own = slices.Clone(t.cfg.Local[name])
+		slices.SortFunc(own, flow.Addr.Compare)
+		t.local = append(t.local, own)
+	}
+	return id, t.names[id], t.local[id]
+}
+
+// TallyWorker adds batches to a Tally. It is for one goroutine at a time; the
+// workers of one Tally run concurrently.
+type TallyWorker struct {
+	t          *Tally
+	firstShard int
+
+	ids    map[string]uint32 // names this worker has met
+	ifaces []ifaceState      // by id; the zero value for those it has not
+	of     []uint32          // ids of the names of the batch at hand
+
+	outside, unsupported, noData, skipData uint64
+
+	// The rows of the batch at hand, one per record, and their hashes.
+	narrow       []narrowRow
+	narrowHashes []uint64
+	wide         []wideRow
+	wideHashes   []uint64
+	// Those of one form by shard: order[starts[s]:starts[s+1]] are of shard s.
+	order  []uint16
+	starts [numShards + 1]uint16
+}
+
+// ifaceState is what a worker knows of one interface.
+type ifaceState struct {
+	sightings
+	local []flow.Addr // sorted
+}
+
+// Add adds the records of b and keeps no reference to it. In the steady state,
+// when the rows and interfaces of b are known, it does not allocate.
+//
+// A record outside the window is counted, nothing else. NODATA and SKIPDATA go
+// to the coverage and the ledger. Records without a verdict or without addresses
+// are no flows of a network interface: they count as unsupported.
+func (w *TallyWorker) Add(b *Batch) {
+	w.of = w.of[:0]
+	for _, name := range b.Names {
+		w.of = append(w.of, w.id(name))
+	}
+	for from, n := 0, b.Len(); from < n; from += BatchSize {
+		w.read(b, from, min(from+BatchSize, n))
+		w.flush()
+	}
+}
+
+func (w *TallyWorker) id(name string) uint32 {
+	if id, ok := w.ids[name]; ok {
+		return id
+	}
+	id, name, own := w.t.intern(name)
+	w.ids[name] = id
+	if n := int(id) + 1; n > len(w.ifaces) {
+		w.ifaces = slices.Grow(w.ifaces, n-len(w.ifaces))[:n]
+	}
+	w.ifaces[id].local = own
+	return id
+}
+
+// read turns the records from to end of b into rows of their own.
+func (w *TallyWorker) read(b *Batch, from, end int) {
+	w.clear()
+	lo, hi := w.t.cfg.From, w.t.cfg.To
+	for i := from; i < end; i++ {
+		start, last := b.Start[i], b.End[i]
+		if lo != 0 && last < lo || hi != 0 && start >= hi {
+			w.outside++
+			continue
+		}
+		id := w.of[b.Interface[i]]
+		s := &w.ifaces[id]
+		s.saw(start, last)
+		switch b.Status[i] {
+		case flow.StatusOK:
+			s.mark(start, last)
+			w.row(b, i, id, s.local)
+		case flow.StatusNoData:
+			s.mark(start, last)
+			s.noData++
+			w.noData++
+		case flow.StatusSkipData:
+			s.skip(start, last)
+			s.skipRows++
+			w.skipData++
+		default:
+			s.mark(start, last)
+			w.unsupported++
+		}
+	}
+}
+
+// clear drops the rows at hand.
+func (w *TallyWorker) clear() {
+	w.narrow, w.narrowHashes = w.narrow[:0], w.narrowHashes[:0]
+	w.wide, w.wideHashes = w.wide[:0], w.wideHashes[:0]
+}
+
+// row appends the row of record i of b.
+func (w *TallyWorker) row(b *Batch, i int, id uint32, own []flow.Addr) {
+	src, dst, action := b.Src[i], b.Dst[i], b.Action[i]
+	if !src.IsValid() || !dst.IsValid() || action != flow.Accept && action != flow.Reject {
+		w.unsupported++
+		return
+	}
+	proto, flags := b.Proto[i], b.Flags[i]
+	class := flags.Class(proto)
+	side := b.Direction[i]
+	if side != flow.Ingress && side != flow.Egress {
+		side = sideOf(own, src, dst)
+	}
+	// Whose addresses decides the side, but whom the packets came from decides
+	// which rules they met: behind a NAT gateway the two differ.
+	if a := b.PktSrc[i]; a.IsValid() {
+		src = a
+	}
+	if a := b.PktDst[i]; a.IsValid() {
+		dst = a
+	}
+
+	var client ClientSide
+	var srcPort, dstPort, folded uint16
+	var portBits uint64
+	if proto.HasPorts() {
+		srcPort, dstPort = b.SrcPort[i], b.DstPort[i]
+		switch clientEnd(class, srcPort, dstPort) {
+		case source:
+			client, folded, srcPort = LocalClient, srcPort, w.t.classes[srcPort]
+		case destination:
+			client, folded, dstPort = RemoteClient, dstPort, w.t.classes[dstPort]
+		}
+		if client != NoClient {
+			portBits = 1 << (folded & 63)
+		}
+	}
+	local, remote, localPort, remotePort := src, dst, srcPort, dstPort
+	if side == flow.Ingress {
+		local, remote, localPort, remotePort = dst, src, dstPort, srcPort
+		client = client.mirror()
+	}
+
+	k := kindOf(proto, client, side, action, class)
+	start, last := b.Start[i], b.End[i]
+	packets, bytes := b.Packets[i], b.Bytes[i]
+	days := uint64(1) << (dayOf(start) & 63)
+	if local.Is4() && remote.Is4() && (packets|uint64(start)|uint64(last))>>32 == 0 {
+		// What addRow would do, without the detour.
+		ends := uint64(id)<<32 | uint64(local.V4())
+		far := uint64(remote.V4())<<32 | uint64(localPort)<<16 | uint64(remotePort)
+		w.narrow = append(w.narrow, narrowRow{
+			ends: ends, remote: far, kind: k, flags: flags,
+			portLo: folded, portHi: folded, portBits: portBits, days: days, bytes: bytes,
+			records: 1, packets: uint32(packets), firstSec: uint32(start), lastSec: uint32(last),
+		})
+		w.narrowHashes = append(w.narrowHashes, w.t.seed.narrow(ends, far, k))
+		return
+	}
+	w.addRow(&wideRow{
+		wideKey: wideKey{local: local, remote: remote, iface: id, localPort: localPort, remotePort: remotePort, kind: k},
+		flags:   flags, portLo: folded, portHi: folded, portBits: portBits, days: days,
+		records: 1, packets: packets, bytes: bytes, first: start, last: last,
+	})
+}
+
+// sideOf returns the direction in which packets from src to dst crossed an
+// interface with the addresses own, which are sorted.
+func sideOf(own []flow.Addr, src, dst flow.Addr) flow.Direction {
+	_, out := slices.BinarySearchFunc(own, src, flow.Addr.Compare)
+	_, in := slices.BinarySearchFunc(own, dst, flow.Addr.Compare)
+	switch {
+	case out == in:
+		return flow.DirectionUnknown
+	case in:
+		return flow.Ingress
+	}
+	return flow.Egress
+}
+
+// mirror returns c with local and remote exchanged.
+func (c ClientSide) mirror() ClientSide {
+	switch c {
+	case LocalClient:
+		return RemoteClient
+	case RemoteClient:
+		return LocalClient
+	}
+	return NoClient
+}
+
+// addRow appends a row in the form that fits.
+func (w *TallyWorker) addRow(r *wideRow) {
+	h := w.t.seed.wide(&r.wideKey)
+	var n narrowRow
+	if r.narrow(&n) {
+		w.narrow = append(w.narrow, n)
+		w.narrowHashes = append(w.narrowHashes, h)
+		return
+	}
+	w.wide = append(w.wide, *r)
+	w.wideHashes = append(w.wideHashes, h)
+}
+
+// flush adds the rows at hand to the shards.
+func (w *TallyWorker) flush() {
+	w.eachShard(w.narrowHashes, func(s *shard, order []uint16) {
+		for part := range slices.Chunk(order, touchRows) {
+			s.touch(w.narrowHashes, part)
+			for _, p := range part {
+				s.addNarrow(w.narrowHashes[p], &w.narrow[p])
+			}
+		}
+	})
+	w.eachShard(w.wideHashes, func(s *shard, order []uint16) {
+		for _, p := range order {
+			s.addWide(w.wideHashes[p], &w.wide[p])
+		}
+	})
+}
+
+// eachShard calls add for each shard that has any of the rows with the given
+// hashes, with the lock held, which is thus taken once for all rows of a shard;
+// order lists those rows.
+func (w *TallyWorker) eachShard(hashes []uint64, add func(s *shard, order []uint16)) {
+	if len(hashes) == 0 {
+		return
+	}
+	w.sortByShard(hashes)
+	for i := range numShards {
+		n := (i + w.firstShard) % numShards
+		if order := w.order[w.starts[n]:w.starts[n+1]]; len(order) > 0 {
+			s := &w.t.shards[n]
+			s.mu.Lock()
+			add(s, order)
+			s.mu.Unlock()
+		}
+	}
+}
+
+// sortByShard sets order and starts for rows with the given hashes: a counting
+// sort. There are at most BatchSize of them.
+func (w *TallyWorker) sortByShard(hashes []uint64) {
+	var next [numShards + 1]uint16
+	for _, h := range hashes {
+		next[shardOf(h)+1]++
+	}
+	for i := range numShards {
+		next[i+1] += next[i]
+	}
+	w.starts = next
+	w.order = slices.Grow(w.order[:0], len(hashes))[:len(hashes)]
+	for i, h := range hashes {
+		s := shardOf(h)
+		w.order[next[s]] = uint16(i)
+		next[s]++
+	}
+}
+
+// FromRecords returns the Connections of recs.
+func FromRecords(cfg Config, recs []flow.Record) *Connections {
+	t := NewTally(cfg)
+	w := t.Worker()
+	var b Batch
+	for part := range slices.Chunk(recs, BatchSize) {
+		b.Reset()
+		for _, r := range part {
+			b.AppendRow(r)
+		}
+		w.Add(&b)
+	}
+	return t.Finish()
+}

@@ -57,6 +57,7 @@ type Settings struct {
 type Summary struct {
 	Outcome      string     `json:"outcome"`  // see the Outcome constants
 	Headline     string     `json:"headline"` // the answer as one sentence
+	Scope        string     `json:"scope"`    // what was looked at, in words
 	Rules        int        `json:"rules"`    // declared rules: all but the implicit ones
 	Editable     int        `json:"editable"`
 	Implicit     int        `json:"implicit"`
@@ -203,7 +204,7 @@ type Orientation struct {
 // Coverage says what the log could have shown.
 type Coverage struct {
 	Ratio         float64             `json:"ratio"`          // covered_days / interface_days; 1 if there are none
-	InterfaceDays int                 `json:"interface_days"` // interfaces × days of the window
+	InterfaceDays int                 `json:"interface_days"` // interfaces of the policy × days of the window
 	CoveredDays   int                 `json:"covered_days"`   // of those, the ones without a gap
 	Interfaces    []InterfaceCoverage `json:"interfaces"`     // by interface
 	Missing       []Missing           `json:"missing"`        // what was not exported, and what follows
@@ -213,6 +214,7 @@ type Coverage struct {
 // it holds nothing.
 type InterfaceCoverage struct {
 	Interface string `json:"interface"`
+	InPolicy  bool   `json:"in_policy"` // false: only the log has it, and nothing is said of its gaps
 	From      Time   `json:"from"`
 	To        Time   `json:"to"`
 	Records   uint64 `json:"records"`
@@ -226,7 +228,7 @@ const (
 	GapSkipData = "skipdata"  // the log says that records were lost
 )
 
-// Gap is a time span in which traffic could have gone unseen; both ends included.
+// Gap is a time span in which traffic could have gone unseen, up to and without To.
 type Gap struct {
 	From Time   `json:"from"`
 	To   Time   `json:"to"`

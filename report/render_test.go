@@ -6,5 +6,9 @@ import (
 )
 
 func TestX(t *testing.T) {
-	Markdown(os.Stdout, sample())
+	f, _ := os.Create("/tmp/report.html")
+	if err := HTML(f, sample()); err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
 }

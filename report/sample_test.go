@@ -80,10 +80,10 @@ func sample() *Report {
 		},
 	}
 	for i, id := range []string{"eni-0alb1", "eni-0alb2", "eni-0app1", "eni-0app2", "eni-0app3", "eni-0app4", "eni-0bas1", "eni-0db1", "eni-0db2", "eni-0web1", "eni-0web2", "eni-0web3"} {
-		c := InterfaceCoverage{Interface: id, From: at(1, 0), To: at(31, 23) + 3599, Records: uint64(101_000 + i*137), NoData: uint64(40 + i)}
+		c := InterfaceCoverage{Interface: id, InPolicy: true, From: at(1, 0), To: at(31, 23) + 3599, Records: uint64(101_000 + i*137), NoData: uint64(40 + i)}
 		switch id {
 		case "eni-0app4":
-			c.Gaps = []Gap{{at(9, 0), at(11, 23) + 3599, GapNoRecord}}
+			c.Gaps = []Gap{{at(9, 0), at(12, 0), GapNoRecord}}
 		case "eni-0db2":
 			c.Gaps = []Gap{{at(17, 2), at(17, 4), GapSkipData}, {at(22, 11), at(22, 12), GapSkipData}}
 		}
@@ -107,6 +107,7 @@ func sample() *Report {
 	r.Summary = Summary{
 		Outcome:  OutcomeChange,
 		Headline: "4 rules can be removed and 4 replaced by 6 narrower ones.",
+		Scope:    "5 security groups and 1 network ACL of vpc-1, on 12 interfaces",
 		Rules:    18, Editable: 15, Implicit: 1, Removals: 4, Replacements: 4, NewRules: 6, Declined: 2,
 		Verdicts:   Verdicts{Used: 11, UsedInferred: 1, AttemptOnly: 1, Redundant: 1, Unused: 2, NotSeenGaps: 1, DeadByConfig: 1},
 		Severities: Severities{Critical: 1, High: 2, Medium: 3, Low: 3, Info: 1},

@@ -122,7 +122,7 @@ func backtestStatement(r *Report) statement {
 	case b.BlockedDays > 0:
 		s.Value, s.Mark = fmt.Sprintf("%d of %d days", b.BlockedDays, b.Days), caution
 		s.Detail = fmt.Sprintf("a plan from the earlier days would have blocked %s on %s of the last %s",
-			plural(int(b.BlockedTuples), "connection"), plural(b.BlockedDays, "day"), strconv.Itoa(b.Days))
+			plural64(b.BlockedTuples, "connection"), plural(b.BlockedDays, "day"), strconv.Itoa(b.Days))
 	default:
 		s.Detail = fmt.Sprintf("a plan from the earlier days blocks nothing of the last %s", plural(b.Days, "day"))
 	}
@@ -296,11 +296,13 @@ func size(n int64) string {
 	return decimal(f) + " " + units[:1] + "iB"
 }
 
-func plural(n int, noun string) string {
+func plural(n int, noun string) string { return plural64(uint64(n), noun) }
+
+func plural64(n uint64, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}
-	return number(uint64(n)) + " " + noun + "s"
+	return number(n) + " " + noun + "s"
 }
 
 func minute(t Time) string { return layout(t, "2006-01-02 15:04") }
@@ -390,10 +392,10 @@ func (g *Gap) text() string {
 	if g.Kind == GapSkipData {
 		return "records lost " + minute(g.From) + " to " + minute(g.To)
 	}
-	if day(g.From) == day(g.To) {
-		return "no record on " + day(g.From)
+	if first, last := day(g.From), day(g.To-1); first != last {
+		return "no record from " + first + " to " + last
 	}
-	return "no record from " + day(g.From) + " to " + day(g.To)
+	return "no record on " + day(g.From)
 }
 
 // withGaps are the interfaces that have any, in their order.

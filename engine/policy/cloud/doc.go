@@ -1,0 +1,58 @@
+// Package cloud reads policy exports into [policy.Snapshot] values.
+//
+// [Read] takes files, folders, globs and "-", recognises each file by its content
+// against the table [Clouds] and returns one sealed snapshot, with what was read
+// from where as [Input] values. Two families are known: the JSON that "aws ec2
+// describe-…" prints, and the policy language below. An AWS export may be plain,
+// one level down in another tool's wrapper, in pages, several documents in a file,
+// gzipped; its keys are found whatever their case ("SecurityGroups",
+// "securityGroups", "security_groups"). What is absent is named in
+// Snapshot.Missing with what follows from that.
+//
+// # The policy language
+//
+// [ParseText] reads, and [Format] writes, a policy as people argue about it. A line
+// is a statement; the rules of a group or ACL are indented under it; # starts a
+// comment. Words with blanks or quotes are written as Go strings; a quoted word is
+// never a keyword.
+//
+//	interface ID ADDRESS… GROUP… [prefix=CIDR]… [subnet=ID vpc=ID account=ID
+//	          instance=ID kind=WORD name=WORD attached=TIME requester-managed transit]
+//	group ID [name=WORD vpc=ID account=ID description=WORD default managed]
+//	  RULE ingress|egress [deny|allow|next|allow-all] BOX [or BOX]… [priority=N]
+//	       [created=TIME readonly implicit] ["description"]
+//	acl ID [subnets=ID,ID…] [subnet=ID]… [vpc=ID default]
+//	  N ingress|egress allow|deny BOX [options as above]
+//	subnet ID CIDR… [vpc=ID]
+//	list ID CIDR… [max=N name=WORD provider unknown]
+//	flowlog ID RESOURCE ALL|ACCEPT|REJECT [format=WORD created=TIME failed=WORD]
+//	missing WHAT "effect"
+//	platform CIDR… | none
+//	taken TIME
+//
+// A BOX is one set of connections:
+//
+//	all | PROTOCOL[+PROTOCOL]… [PORTS] [type N [code M]]  from|to PEER…  [at PEER…]  [peer-ports=PORTS]
+//
+// A protocol is a name (tcp, udp, icmp, icmpv6) or a number; PORTS is N, N-M or all
+// and names the service: local ports of an ingress rule, remote ports of an egress
+// rule. Ingress rules say "from", egress rules "to". A PEER is a CIDR, an address,
+// "any" (both families), "none", "unknown" (some addresses that nobody knows), a
+// group (sg-…, or group=ID), or a prefix list (pl-…, or list=ID). After a group or
+// list, foreign=ACCOUNT, peer-vpc=ID and dead="why" belong to it. "at" restricts
+// the local side, which AWS never does.
+//
+// An ACL line is named by its number: the line 100 of the ingress list is rule
+// ingress-100, or ingress-100-ipv6 if its peers are IPv6; its rank is the number.
+// Any other word in its place is the rule's id, and priority=N gives the rank.
+//
+// Interfaces list their primary address first. An empty platform means the addresses
+// that AWS filters nowhere; "platform none" means that there are none. A text names
+// nothing missing but what it declares and the groups and lists that it refers to and
+// does not hold.
+//
+// # What the package does not do
+//
+// It judges nothing, resolves no reference and reads no history: groups and lists
+// are those of the moment of the export. It never calls a cloud.
+package cloud

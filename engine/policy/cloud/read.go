@@ -1,0 +1,273 @@
+package cloud
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/sgadvise/sgadvise/engine/policy"
+)
+
+// Options are the choices of [Read]. The zero value reads files and folders.
+type Options struct {
+	Stdin io.Reader // what the path "-" stands for; nil: "-" is an error
+}
+
+// Input is one file that was looked at. Kind names what it held, "ignored" if that
+// was no policy; Digest is "sha256:…" of the file as stored, empty if ignored.
+type Input struct{ Path, Kind, Digest string }
+
+// Ignored is the kind of an input that holds no policy.
+const Ignored = "ignored"
+
+// Cloud is one family of policy exports: a row of [Clouds].
+type Cloud struct {
+	Name string
+
+	// claims reports whether f is of this family. It may leave what it found in
+	// f.kinds; a file of the family that holds nothing of use has no kinds.
+	claims func(f *file) bool
+	// read adds what the files, all claimed, hold to s.
+	read func(files []*file, s *policy.Snapshot) error
+}
+
+// Clouds is every family of exports, in the order in which files are offered to them.
+var Clouds = []Cloud{
+	{Name: "text", claims: claimsText, read: readText},
+	{Name: "aws", claims: claimsAWS, read: readAWS},
+}
+
+// Read reads the policy in paths: files, folders (walked; names that start with a
+// dot are left out), globs, and "-". Files may be gzipped. A file that is named must
+// hold a policy; other files in folders and globs are ignored, and listed as such.
+// The snapshot is sealed, and the same for any order of paths. Errors start with
+// FILE:LINE where a line is to blame.
+func Read(paths []string, opt Options) (*policy.Snapshot, []Input, error) {
+	files, err := open(paths, opt)
+	if err != nil {
+		return nil, nil, err
+	}
+	inputs := make([]Input, 0, len(files))
+	claimed := make([][]*file, len(Clouds))
+	seen := make(map[string]bool) // digests: a copy of a file adds nothing
+	for _, f := range files {
+		in := Input{Path: f.path, Kind: Ignored}
+		if err := f.load(); err != nil {
+			return nil, nil, err
+		}
+		i := slices.IndexFunc(Clouds, func(c Cloud) bool { return c.claims(f) })
+		switch {
+		case i < 0 && f.named:
+			return nil, nil, f.unclaimed()
+		case i >= 0 && len(f.kinds) > 0:
+			slices.Sort(f.kinds)
+			in.Kind = Clouds[i].Name + ":" + strings.Join(slices.Compact(f.kinds), ",")
+			in.Digest = f.digest
+			if !seen[f.digest] {
+				seen[f.digest] = true
+				claimed[i] = append(claimed[i], f)
+			}
+		}
+		inputs = append(inputs, in)
+	}
+	if len(seen) == 0 {
+		return nil, inputs, fmt.Errorf("no policy in %s: expected JSON of aws ec2 describe-security-groups, describe-network-interfaces …, or the policy language",
+			strings.Join(paths, ", "))
+	}
+	s := new(policy.Snapshot)
+	for i, c := range Clouds {
+		if len(claimed[i]) > 0 {
+			if err := c.read(claimed[i], s); err != nil {
+				return nil, inputs, err
+			}
+		}
+	}
+	if err := finish(s); err != nil {
+		return nil, inputs, err
+	}
+	return s, inputs, nil
+}
+
+// finish names what s refers to and does not hold, and seals it.
+func finish(s *policy.Snapshot) error {
+	slices.SortFunc(s.Platform, policy.ComparePrefix)
+	s.Platform = slices.Compact(s.Platform)
+	nameUnresolved(s)
+	return s.Seal()
+}
+
+// file is a file that may hold a policy.
+type file struct {
+	path   string
+	named  bool // by the caller, not found in a folder or by a glob
+	raw    func() ([]byte, error)
+	data   []byte // uncompressed
+	docs   []document
+	isJSON bool
+	digest string
+	kinds  []string
+}
+
+// open finds the files that paths stand for, each once, in order of their paths.
+func open(paths []string, opt Options) ([]*file, error) {
+	byPath := make(map[string]*file)
+	add := func(path string, named bool) {
+		clean := filepath.Clean(path)
+		f, ok := byPath[clean]
+		if !ok {
+			f = &file{path: path, raw: func() ([]byte, error) { return os.ReadFile(path) }}
+			byPath[clean] = f
+		}
+		f.named = f.named || named
+		f.path = min(f.path, path)
+	}
+	walk := func(root string) error {
+		return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+			switch {
+			case err != nil:
+				return err
+			case path != root && strings.HasPrefix(d.Name(), "."):
+				if d.IsDir() {
+					return filepath.SkipDir
+				}
+			case !d.IsDir():
+				add(path, false)
+			}
+			return nil
+		})
+	}
+	for _, path := range paths {
+		if path == "-" {
+			if opt.Stdin == nil {
+				return nil, errors.New("-: there is no standard input here")
+			}
+			byPath["-"] = &file{path: "-", named: true, raw: func() ([]byte, error) { return io.ReadAll(opt.Stdin) }}
+			continue
+		}
+		info, err := os.Stat(path)
+		switch {
+		case err == nil && info.IsDir():
+			err = walk(path)
+		case err == nil:
+			add(path, true)
+		case strings.ContainsAny(path, "*?["):
+			var found []string
+			if found, err = filepath.Glob(path); err == nil && len(found) == 0 {
+				err = fmt.Errorf("%s: no file matches", path)
+			}
+			for _, p := range found {
+				if info, e := os.Stat(p); e == nil && info.IsDir() {
+					err = errors.Join(err, walk(p))
+				} else {
+					add(p, false)
+				}
+			}
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	files := make([]*file, 0, len(byPath))
+	for _, f := range byPath {
+		files = append(files, f)
+	}
+	slices.SortFunc(files, func(a, b *file) int { return strings.Compare(a.path, b.path) })
+	return files, nil
+}
+
+// load reads f and, if it is JSON, splits it into documents. JSON that does not
+// parse is an error wherever the file was found: it may be a truncated export.
+func (f *file) load() error {
+	raw, err := f.raw()
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256(raw)
+	f.digest = "sha256:" + hex.EncodeToString(sum[:])
+	f.data = raw
+	if bytes.HasPrefix(raw, []byte{0x1f, 0x8b}) {
+		z, err := gzip.NewReader(bytes.NewReader(raw))
+		if err == nil {
+			f.data, err = io.ReadAll(z)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: gzip: %w", f.path, err)
+		}
+	}
+	f.data = bytes.TrimPrefix(f.data, []byte("\ufeff"))
+	if f.isJSON = startsJSON(f.data); f.isJSON {
+		f.docs, err = splitDocuments(f)
+	}
+	return err
+}
+
+// startsJSON reports whether data starts with an object or an array; "[section]" is
+// neither.
+func startsJSON(data []byte) bool {
+	data = bytes.TrimLeft(data, " \t\r\n")
+	if len(data) == 0 || data[0] != '[' {
+		return len(data) > 0 && data[0] == '{'
+	}
+	data = bytes.TrimLeft(data[1:], " \t\r\n")
+	return len(data) == 0 || bytes.IndexByte([]byte(`{[]"`), data[0]) >= 0
+}
+
+// unclaimed is the error for a named file that no cloud recognises.
+func (f *file) unclaimed() error {
+	if !f.isJSON {
+		return fmt.Errorf("%s: neither JSON nor the policy language", f.path)
+	}
+	var keys []string
+	for _, d := range f.docs {
+		for _, m := range d.members {
+			keys = append(keys, m.key)
+		}
+	}
+	slices.Sort(keys)
+	keys = slices.Compact(keys)
+	if len(keys) == 0 {
+		return fmt.Errorf("%s: JSON without the key of an export (SecurityGroups, NetworkInterfaces …); export without --query", f.path)
+	}
+	const show = 10
+	more := ""
+	if len(keys) > show {
+		more = fmt.Sprintf(" and %d more", len(keys)-show)
+		keys = keys[:show]
+	}
+	return fmt.Errorf("%s: not a policy export: its keys are %s%s", f.path, strings.Join(keys, ", "), more)
+}
+
+// position is a place in a file.
+type position struct {
+	file   *file
+	offset int
+}
+
+// line returns the line of p, from 1.
+func (p position) line() int {
+	return 1 + bytes.Count(p.file.data[:min(max(p.offset, 0), len(p.file.data))], []byte{'\n'})
+}
+
+func (p position) String() string { return fmt.Sprintf("%s:%d", p.file.path, p.line()) }
+
+// errorf returns an error that starts with p.
+func (p position) errorf(format string, args ...any) error {
+	return fmt.Errorf("%s: %w", p, fmt.Errorf(format, args...))
+}
+
+// compare orders positions by path, then offset.
+func (p position) compare(q position) int {
+	if c := strings.Compare(p.file.path, q.file.path); c != 0 {
+		return c
+	}
+	return p.offset - q.offset
+}

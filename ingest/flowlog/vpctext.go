@@ -1,0 +1,196 @@
+package flowlog
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"math/bits"
+
+	"github.com/sgadvise/sgadvise/ingest/store"
+)
+
+// LineDecoder decodes blocks of lines, separated by spaces or commas as their layout
+// says. It is reused over blocks and files; one goroutine uses it at a time.
+type LineDecoder struct {
+	columns *columns
+	file    string
+	line    int64
+	layout  *Layout
+	stats   *Stats
+
+	pos     []span // the columns of the current line
+	cells   []byte // its values, where a quoted line must be rewritten
+	message *LineDecoder
+}
+
+// NewLineDecoder returns a decoder that hands on full batches to emit. The batch is
+// valid during the call only.
+func NewLineDecoder(emit func(*store.Batch) error) *LineDecoder {
+	return &LineDecoder{columns: newColumns(emit)}
+}
+
+// Decode decodes block, which holds whole lines of the named file, the first of them
+// with the given 1-based number, under layout l. Header lines in the block change
+// the layout from there on, as [Layout.Scan] says. Every row is counted in stats.
+// The error, if any, is that of emit.
+func (d *LineDecoder) Decode(file string, block []byte, firstLine int64, l *Layout, stats *Stats) error {
+	d.file, d.line, d.layout, d.stats = file, firstLine-1, l, stats
+	for len(block) > 0 {
+		line := block
+		if end := bytes.IndexByte(block, '\n'); end >= 0 {
+			line, block = block[:end], block[end+1:]
+		} else {
+			block = nil
+		}
+		d.line++
+		if d.layout.mayBeHeader(line) {
+			if h := d.layout.header(line); h != nil {
+				d.use(h)
+				continue
+			}
+		}
+		if err := d.decodeLine(line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Flush hands on the rows that are not in a full batch yet.
+func (d *LineDecoder) Flush() error { return d.columns.flush() }
+
+// use makes l the layout of the lines that follow.
+func (d *LineDecoder) use(l *Layout) {
+	if d.layout != l {
+		for _, name := range l.unknown {
+			d.stats.AddUnknownField(name)
+		}
+	}
+	d.layout = l
+}
+
+func (d *LineDecoder) decodeLine(line []byte) error {
+	if n := len(line); n > 0 && line[n-1] == '\r' {
+		line = line[:n-1]
+	}
+	l := d.layout
+	if cap(d.pos) < l.n+2 {
+		d.pos = make([]span, l.n+2)
+	}
+	pos := d.pos[:l.n+2] // room for a time in front, and to see that a line is too long
+	base := line
+	var n int
+	if l.comma {
+		if blank(line) {
+			return nil
+		}
+		var wrong string
+		if base, n, wrong = d.splitCommas(line, pos); wrong != "" {
+			d.stats.Records++
+			d.refuse(0, wrong, wrong)
+			return nil
+		}
+	} else {
+		if n = splitSpaces(line, pos); n == 0 {
+			return nil
+		}
+		if n == l.n+1 && isExportTime(line[pos[0].lo:pos[0].hi]) {
+			pos, n = pos[1:], l.n
+		}
+	}
+	d.stats.Records++
+	switch {
+	case l.fault != "":
+		d.refuse(0, l.fault, l.fault)
+		return nil
+	case n != l.n:
+		d.refuseCount(n)
+		return nil
+	case l.has(Message):
+		p := pos[l.col[Message]]
+		return d.decodeMessage(base[p.lo:p.hi])
+	}
+	return d.record(base, pos[:n])
+}
+
+// refuseCount counts a line whose number of fields n differs from the layout.
+func (d *LineDecoder) refuseCount(n int) {
+	l := d.layout
+	found := fmt.Sprintf("%d fields", n)
+	if n == l.n+2 || l.comma && n > l.n {
+		found = fmt.Sprintf("more than %d fields", l.n)
+	}
+	if l.assumed {
+		d.refuse(0, causeNoLayout, found+"; "+adviceNoLayout)
+		return
+	}
+	d.refuse(0, causeCount, fmt.Sprintf("%s, the layout has %d", found, l.n))
+}
+
+func blank(line []byte) bool {
+	for _, c := range line {
+		if c != ' ' {
+			return false
+		}
+	}
+	return true
+}
+
+// splitSpaces finds the values of a line, which runs of spaces separate. It stores
+// as many as pos takes and returns their number; if it returns len(pos) there may
+// be more.
+func splitSpaces(line []byte, pos []span) int {
+	const (
+		spaces = 0x2020202020202020
+		low7   = 0x7f7f7f7f7f7f7f7f
+	)
+	n, start := 0, 0
+	sep := func(at int) bool { // a separator at that place; false when pos is full
+		if at > start {
+			pos[n] = span{uint32(start), uint32(at)}
+			n++
+		}
+		start = at + 1
+		return n < len(pos)
+	}
+	i := 0
+	for ; i+8 <= len(line); i += 8 {
+		// A byte of x is 0 where the line has a space. The sum sets the high bit of
+		// every other byte, exactly: no carry leaves a byte. (Folding the high bit
+		// away first is faster and takes 0xa0 for a space.)
+		x := binary.LittleEndian.Uint64(line[i:]) ^ spaces
+		m := ^((x&low7 + low7) | x | low7)
+		for ; m != 0; m &= m - 1 {
+			if !sep(i + bits.TrailingZeros64(m)>>3) {
+				return n
+			}
+		}
+	}
+	for ; i < len(line); i++ {
+		if line[i] == ' ' && !sep(i) {
+			return n
+		}
+	}
+	sep(len(line))
+	return n
+}
+
+// isExportTime reports whether v is the time that export tasks of CloudWatch Logs
+// put in front of each line, as in 2024-01-01T00:00:00.000Z.
+func isExportTime(v []byte) bool {
+	const shape = "dddd-dd-ddTdd:dd:dd"
+	if len(v) < len(shape)+1 || v[len(v)-1] != 'Z' {
+		return false
+	}
+	for i := range len(shape) {
+		if digit := '0' <= v[i] && v[i] <= '9'; shape[i] == 'd' && !digit || shape[i] != 'd' && v[i] != shape[i] {
+			return false
+		}
+	}
+	for _, c := range v[len(shape) : len(v)-1] {
+		if c != '.' && (c < '0' || c > '9') {
+			return false
+		}
+	}
+	return true
+}

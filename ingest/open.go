@@ -1,0 +1,188 @@
+package ingest
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+	"sync/atomic"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/sgadvise/sgadvise/ingest/flowlog"
+)
+
+const (
+	rawBuffer  = 256 << 10 // read at once from a file
+	sniffBytes = 64 << 10  // looked at to recognise a format
+	maxWindow  = 128 << 20 // memory that a zstd frame may ask for
+)
+
+// source is an open file: its bytes as stored, counted and digested while they are
+// read, and what they decompress to.
+type source struct {
+	path        string
+	file        *os.File // nil for standard input
+	raw         *rawReader
+	text        *bufio.Reader // decompressed
+	compression string
+	close       func()
+}
+
+// rawReader reads a file as stored.
+type rawReader struct {
+	r     io.Reader
+	sum   hash.Hash
+	bytes int64
+	total *atomic.Int64 // of all files, for progress
+	err   error         // other than io.EOF: the file could not be read
+}
+
+func (r *rawReader) Read(p []byte) (int, error) {
+	n, err := r.r.Read(p)
+	r.sum.Write(p[:n])
+	r.bytes += int64(n)
+	r.total.Add(int64(n))
+	if err != nil && err != io.EOF {
+		r.err = err
+	}
+	return n, err
+}
+
+func (r *rawReader) digest() string { return fmt.Sprintf("sha256:%x", r.sum.Sum(nil)) }
+
+func openSource(path string, stdin io.Reader, total *atomic.Int64) (*source, error) {
+	s := &source{path: path, compression: compressionNone, close: func() {}}
+	var r io.Reader
+	if path == stdinPath {
+		if r = stdin; r == nil {
+			return nil, &InputError{Path: path, Err: errors.New("there is no standard input")}
+		}
+	} else {
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, &InputError{Path: path, Err: cause(err)}
+		}
+		s.file, r = f, f
+		s.close = func() { f.Close() } // read only: nothing can be lost
+	}
+	s.raw = &rawReader{r: r, sum: sha256.New(), total: total}
+	if err := s.decompress(bufio.NewReaderSize(s.raw, rawBuffer)); err != nil {
+		s.close()
+		return nil, s.fail(err)
+	}
+	return s, nil
+}
+
+// decompress sets s.text by the magic number at the front.
+func (s *source) decompress(br *bufio.Reader) error {
+	magic, _ := br.Peek(4)
+	switch {
+	case bytes.HasPrefix(magic, []byte("\x1f\x8b")):
+		s.compression = compressionGzip
+		z, err := gzip.NewReader(br)
+		if err != nil {
+			return err
+		}
+		s.text = bufio.NewReaderSize(z, sniffBytes)
+	case bytes.HasPrefix(magic, []byte("\x28\xb5\x2f\xfd")):
+		s.compression = compressionZstd
+		// The goroutines of the pipeline are the concurrency; one block of one frame
+		// at a time keeps memory bounded and the order of errors fixed.
+		z, err := zstd.NewReader(br, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow))
+		if err != nil {
+			return err
+		}
+		closeFile := s.close
+		s.close = func() { z.Close(); closeFile() }
+		s.text = bufio.NewReaderSize(z, sniffBytes)
+	default:
+		s.text = br
+	}
+	return nil
+}
+
+// fail makes the InputError of an error met while reading s.
+func (s *source) fail(err error) error {
+	var done *InputError
+	switch {
+	case errors.As(err, &done):
+		return err
+	case s.raw.err != nil:
+		return &InputError{Path: s.path, Err: cause(s.raw.err)}
+	case s.compression != compressionNone:
+		if errors.Is(err, io.ErrUnexpectedEOF) {
+			err = errors.New("it is cut off")
+		}
+		err = fmt.Errorf("%s data damaged within the first %d bytes: %w", s.compression, s.raw.bytes, err)
+	}
+	return &InputError{Path: s.path, Corrupt: true, Err: err}
+}
+
+// format recognises what s.text holds, without reading it, and the layout under
+// which its lines start.
+func (s *source) format(l *layouts) (format string, layout *flowlog.Layout, err error) {
+	head, err := s.text.Peek(sniffBytes)
+	if err != nil && err != io.EOF && err != bufio.ErrBufferFull {
+		return "", nil, err
+	}
+	if bytes.HasPrefix(head, []byte("PAR1")) {
+		return formatParquet, nil, nil
+	}
+	head = bytes.TrimPrefix(head, []byte(byteOrderMark))
+	if what := binary(head); what != "" {
+		return "", nil, fmt.Errorf("no flow log: %s", what)
+	}
+	head = bytes.TrimLeft(head, " \t\r\n")
+	text := l.textFor(s.path)
+	switch {
+	case len(head) == 0:
+		return formatEmpty, text, nil
+	case head[0] == '{', head[0] == '[':
+		return formatJSON, text, nil
+	}
+	line, _, _ := bytes.Cut(head, []byte("\n"))
+	comma := flowlog.CommaLayout(text)
+	if header, _ := comma.Scan(line); header != comma && bytes.IndexByte(line, ',') >= 0 {
+		return formatCSV, comma, nil
+	}
+	if commas := bytes.Count(line, []byte(",")); commas > bytes.Count(line, []byte(" ")) {
+		if l.columns != nil {
+			return formatCSV, l.columns, nil
+		}
+		return formatCSV, comma, nil
+	}
+	return formatText, text, nil
+}
+
+const byteOrderMark = "\ufeff"
+
+// binary says what data that is not text looks like, or nothing if it is text.
+func binary(head []byte) string {
+	for _, m := range []struct{ magic, what string }{
+		{"PK\x03\x04", "a zip archive"},
+		{"BZh", "bzip2 data"},
+		{"\xfd7zXZ\x00", "xz data"},
+		{"\x1f\x8b", "gzip data inside gzip data"},
+		{"\xff\xfe", "UTF-16 text"},
+		{"\xfe\xff", "UTF-16 text"},
+		{"ORC", "an ORC file"},
+		{"Obj\x01", "an Avro file"},
+		{"\xff\x06\x00\x00sNaPpY", "snappy data"},
+	} {
+		if bytes.HasPrefix(head, []byte(m.magic)) {
+			return m.what
+		}
+	}
+	for i, c := range head {
+		if c < ' ' && c != '\t' && c != '\n' && c != '\r' {
+			return fmt.Sprintf("binary data, byte 0x%02x at offset %d", c, i)
+		}
+	}
+	return ""
+}

@@ -69,7 +69,7 @@ func (w *worker) credit(i int32, es []entry) Connection {
 			if r.Action == flow.Accept {
 				w.marks.accepted(&w.packet, e.certain)
 			} else if w.request.stateful != policy.Denied {
-				w.marks.rejected(&w.packet, back.stages, e.certain)
+				w.marks.rejected(&w.packet, back.stages, e.certain && w.request.stateful == policy.Allowed)
 			}
 		}
 	}
@@ -145,9 +145,11 @@ func (w *worker) intern() int32 {
 	}
 	n := int32(len(w.sigList))
 	w.sigs[string(w.sigKey)] = n
-	w.sigList = append(w.sigList, Signature{slices.Clone(m.hits), slices.Clone(m.decisive), slices.Clone(m.possible)})
+	w.sigList = append(w.sigList, Signature{keep(m.hits), keep(m.decisive), keep(m.possible)})
 	return n
 }
+
+func keep(s []int32) []int32 { return append([]int32(nil), s...) }
 
 // sum adds without wrapping.
 func sum(a, b uint64) uint64 {

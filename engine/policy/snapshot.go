@@ -132,6 +132,9 @@ func (s *Snapshot) Seal() error {
 	s.aclOf = make(map[string]int)
 	for i := range s.ACLs {
 		for _, id := range s.ACLs[i].Subnets {
+			if o, dup := s.aclOf[id]; dup && o != i && err == nil {
+				err = fmt.Errorf("subnet %s has two network ACLs, %s and %s", id, s.ACLs[o].ID, s.ACLs[i].ID)
+			}
 			s.aclOf[id] = i
 		}
 	}

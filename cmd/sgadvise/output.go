@@ -1,0 +1,157 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/spf13/pflag"
+	"golang.org/x/term"
+
+	reports "github.com/sgadvise/sgadvise/report"
+)
+
+// outputFlags say where reports go and how they look.
+type outputFlags struct {
+	format  string
+	out     string
+	export  []string
+	color   string
+	verbose bool
+}
+
+func (f *outputFlags) register(fs *pflag.FlagSet) {
+	fs.StringVar(&f.format, "format", "", "format of the report: text, markdown, html, json (default: from -o, else text)")
+	fs.StringVarP(&f.out, "output", "o", "-", "file for the report, - for standard output")
+	fs.StringArrayVar(&f.export, "export", nil, "write the report to this file too, format from its extension (repeatable)")
+	fs.StringVar(&f.color, "color", "auto", "colour in text: auto, always, never")
+	fs.BoolVarP(&f.verbose, "verbose", "v", false, "show all rows in text")
+}
+
+func (f *outputFlags) check() error {
+	if !slices.Contains([]string{"auto", "always", "never"}, f.color) {
+		return usageError("--color: %q is not auto, always or never", f.color)
+	}
+	if _, err := f.mainFormat(); err != nil {
+		return err
+	}
+	for _, name := range f.export {
+		if _, err := reports.FormatFor(filepath.Base(name)); err != nil || filepath.Ext(name) == "" {
+			return usageError("--export: %q does not end in the extension of a report format", name)
+		}
+	}
+	return nil
+}
+
+func (f *outputFlags) mainFormat() (reports.Format, error) {
+	name := f.format
+	if name == "" && f.out != "-" {
+		if format, err := reports.FormatFor(filepath.Base(f.out)); err == nil && filepath.Ext(f.out) != "" {
+			return format, nil
+		}
+	}
+	if name == "" {
+		name = "text"
+	}
+	format, err := reports.FormatFor(name)
+	if err != nil {
+		return format, usageError("--format: %v", err)
+	}
+	return format, nil
+}
+
+// write renders every view first and then writes them, so that a failure leaves no
+// report behind rather than some.
+func (f *outputFlags) write(doc *reports.Report, s streams) error {
+	type file struct {
+		name string
+		body []byte
+	}
+	var files []file
+	for _, name := range f.export {
+		format, err := reports.FormatFor(filepath.Base(name))
+		if err != nil {
+			return err
+		}
+		var b bytes.Buffer
+		if err := format.Render(&b, doc); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		files = append(files, file{name, b.Bytes()})
+	}
+	format, err := f.mainFormat()
+	if err != nil {
+		return err
+	}
+	var b bytes.Buffer
+	if format.Name == "text" {
+		err = reports.Text(&b, doc, f.textOptions(s.out))
+	} else {
+		err = format.Render(&b, doc)
+	}
+	if err != nil {
+		return err
+	}
+	if f.out != "-" {
+		files = append(files, file{f.out, b.Bytes()})
+	}
+	for _, x := range files {
+		if err := writeFile(x.name, x.body); err != nil {
+			return &exitError{code: exitInternal, cause: err}
+		}
+	}
+	if f.out == "-" {
+		if _, err := s.out.Write(b.Bytes()); err != nil {
+			return &exitError{code: exitInternal, cause: err}
+		}
+	}
+	return nil
+}
+
+func (f *outputFlags) textOptions(out io.Writer) reports.Options {
+	o := reports.Options{Verbose: f.verbose}
+	if f.out != "-" {
+		return o
+	}
+	file, ok := out.(*os.File)
+	tty := ok && term.IsTerminal(int(file.Fd()))
+	if tty {
+		if w, _, err := term.GetSize(int(file.Fd())); err == nil {
+			o.Width = w
+		}
+	}
+	switch f.color {
+	case "always":
+		o.Color = true
+	case "auto":
+		forced := os.Getenv("CLICOLOR_FORCE")
+		o.Color = os.Getenv("NO_COLOR") == "" && (tty && os.Getenv("TERM") != "dumb" || forced != "" && forced != "0")
+	}
+	return o
+}
+
+// writeFile replaces name with body as a whole: other readers see the old file or the
+// new one.
+func writeFile(name string, body []byte) error {
+	tmp, err := os.CreateTemp(filepath.Dir(name), ".sgadvise-*")
+	if err != nil {
+		return err
+	}
+	_, err = tmp.Write(body)
+	if err == nil {
+		err = tmp.Chmod(0o644)
+	}
+	if e := tmp.Close(); err == nil {
+		err = e
+	}
+	if err == nil {
+		err = os.Rename(tmp.Name(), name)
+	}
+	if err != nil {
+		os.Remove(tmp.Name())
+	}
+	return err
+}

@@ -20,6 +20,10 @@ const (
 // bounds down, see Config.PortBounds), so every rule decides a folded row as it
 // would decide each record in it. PortLo, PortHi and PortBits keep what was seen
 // of the folded port.
+//
+// Counts stay at their greatest value rather than wrap. Local and Remote are as
+// the log has them: where it mixes families, as packet addresses of a NAT64
+// gateway may, so does the row.
 type Row struct {
 	Interface             uint32 // index into Connections.Interfaces
 	Side                  flow.Direction
@@ -39,14 +43,16 @@ type Row struct {
 	Days                    uint64 // bit d%64: a record started on Unix day d
 }
 
-// Coverage is what the log shows of one interface whatever its traffic.
+// Coverage is what the log shows of one interface whatever its traffic. Records
+// last minutes, so of one that claims to touch more than three days only the
+// first and the last count as Days.
 type Coverage struct {
 	Interface string
 	From, To  int64   // least start and greatest end of any row; Unix s
 	Records   uint64  // rows of every status
 	NoData    uint64  // of them NODATA
-	Days      []int32 // Unix days with any row except SKIPDATA, ascending
-	Skips     []Span  // SKIPDATA intervals, sorted, merged where they meet
+	Days      []int32 // Unix days with any row except SKIPDATA, ascending; those outside 0 to 65535 count as the nearest
+	Skips     []Span  // SKIPDATA intervals, sorted; merged where they overlap or follow each other without a second between
 	SkipRows  uint64
 }
 
@@ -58,10 +64,11 @@ type Config struct {
 	// Local gives the addresses of each interface, for logs that do not state the
 	// direction. Interfaces that it lacks keep Side unknown unless the log says.
 	Local map[string][]flow.Addr
-	// PortBounds are the first ports of the port classes, ascending; 0 is implied.
+	// PortBounds are the first ports of the port classes, in any order; 0 is implied.
 	PortBounds []uint16
 	// From and To bound the window: records that do not meet [From, To) are left
 	// out and counted apart. Zero: no bound.
 	From, To int64
-	Workers  int // 0: one
+	// Workers is how many goroutines Finish uses; 0: one. It does not show in the result.
+	Workers int
 }

@@ -1,0 +1,227 @@
+package flowlog
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/format"
+
+	"github.com/sgadvise/sgadvise/ingest/store"
+)
+
+// DecodeParquet decodes the Parquet file of the given size that r holds; name stands
+// for it in messages. Columns are found by name in any spelling that fields.go
+// knows. Numbers may be integers of any width, floating-point numbers, or text;
+// start and end may be timestamps; null and "-" are missing. Rows are judged by the
+// same rules as lines of text, and the Line of a sample is the 1-based row number.
+//
+// Row groups are decoded by up to workers goroutines (0: one), but emit is called by
+// one goroutine at a time; a batch is valid during the call only. If DecodeParquet
+// returns an error, batches may have been emitted before, the Stats are nil, and the
+// file must not count as read. The error is that of emit or of ctx, or says what is
+// wrong with the file and begins with its name.
+//
+// Sizes that a damaged file claims are checked before memory is spent on them. What
+// is not checked is how far a compressed page really expands.
+func DecodeParquet(ctx context.Context, r io.ReaderAt, size int64, name string, workers int, emit func(*store.Batch) error) (*Stats, error) {
+	file, err := openParquet(r, size)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	schema, err := readSchema(file)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+
+	groups := file.Metadata().RowGroups
+	before := make([]int64, len(groups)+1) // rows before each group
+	for g := range groups {
+		n := groups[g].NumRows
+		if before[g+1] = before[g] + n; n < 0 || before[g+1] < before[g] {
+			return nil, fmt.Errorf("%s: row group %d: damaged: it has %d rows", name, g+1, n)
+		}
+		for _, c := range schema.columns {
+			if codec := groups[g].Columns[c.index].MetaData.Codec; !readable(codec) {
+				return nil, fmt.Errorf("%s: column %s: compression %s is not read; snappy, gzip, zstd and brotli are", name, c.field, codec)
+			}
+		}
+	}
+
+	out := &serialEmit{emit: emit}
+	failed := make([]error, len(groups))
+	var next, bad atomic.Int64
+	var wait sync.WaitGroup
+	decoders := make([]*parquetDecoder, max(1, min(workers, len(groups))))
+	for w := range decoders {
+		d := newParquetDecoder(schema, name, out.batch)
+		decoders[w] = d
+		wait.Go(func() {
+			// Groups that were begun are finished although a later one failed, so that
+			// the first error is the same one whatever the number of workers.
+			for bad.Load() == 0 {
+				g := int(next.Add(1)) - 1
+				if g >= len(groups) {
+					return
+				}
+				if err := d.rowGroup(ctx, r, size, file.RowGroups()[g], &groups[g], before[g]); err != nil {
+					failed[g] = err
+					bad.Add(1)
+				}
+			}
+		})
+	}
+	wait.Wait()
+	if err := ctx.Err(); err != nil {
+		return nil, context.Cause(ctx)
+	}
+	if out.err != nil {
+		return nil, out.err
+	}
+	for g, err := range failed {
+		if err != nil {
+			return nil, fmt.Errorf("%s: row group %d: %w", name, g+1, err)
+		}
+	}
+	stats := &Stats{}
+	for _, d := range decoders {
+		if err := d.lines.Flush(); err != nil {
+			return nil, err
+		}
+		stats.Merge(d.stats)
+	}
+	for _, column := range schema.layout.unknown {
+		stats.AddUnknownField(column)
+	}
+	return stats, nil
+}
+
+// readable reports whether pages of a codec can be trusted. LZ4_RAW cannot: version
+// 0.32.0 of the library returns other bytes than it decompressed when a page shrank
+// to more than a third, without an error.
+func readable(codec format.CompressionCodec) bool {
+	switch codec {
+	case format.Uncompressed, format.Snappy, format.Gzip, format.Zstd, format.Brotli:
+		return true
+	}
+	return false
+}
+
+// serialEmit lets one goroutine at a time emit, and none after an error.
+type serialEmit struct {
+	emit func(*store.Batch) error
+	one  sync.Mutex
+	err  error
+}
+
+func (e *serialEmit) batch(b *store.Batch) error {
+	e.one.Lock()
+	defer e.one.Unlock()
+	if e.err == nil {
+		e.err = e.emit(b)
+	}
+	return e.err
+}
+
+// openParquet opens a file. The library allocates what the footer claims and may
+// panic on claims that contradict one another, hence the check and the recovery.
+func openParquet(r io.ReaderAt, size int64) (file *parquet.File, err error) {
+	if err := checkFooter(r, size); err != nil {
+		return nil, err
+	}
+	err = guarded(func() error {
+		file, err = parquet.OpenFile(r, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true), parquet.ReadBufferSize(readBuffer))
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("not a complete Parquet file: %w", err)
+	}
+	return file, nil
+}
+
+// readBuffer is the size of reads: each of up to 15 columns of a row group is read
+// in a place of its own, and below a quarter of a megabyte the seeks begin to show.
+const readBuffer = 1 << 18
+
+// guarded calls f and turns a panic into an error: on contradictory input the library
+// indexes out of range.
+func guarded(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("damaged: %v", p)
+		}
+	}()
+	return f()
+}
+
+// parquetSchema says which columns of a file are read, and how.
+type parquetSchema struct {
+	layout  *Layout         // for the fields of the columns, in their order
+	columns []parquetColumn // templates of the readers
+}
+
+// readSchema finds the columns of a flow log.
+func readSchema(file *parquet.File) (*parquetSchema, error) {
+	s := &parquetSchema{}
+	var names, all []string
+	where := [NumFields]string{}
+	nested := false
+	for _, c := range file.Root().Columns() {
+		all = append(all, clip(c.Name()))
+		if !c.Leaf() {
+			nested = true
+			continue
+		}
+		f, known := LookupField(c.Name())
+		if f == Message {
+			f, known = Carried, true
+		}
+		if known && (f == Carried || f == Version) {
+			continue
+		}
+		if !known {
+			names = append(names, c.Name())
+			continue
+		}
+		if f != TransitGateway && where[f] != "" {
+			return nil, fmt.Errorf("columns %s and %s both mean %s", clip(where[f]), clip(c.Name()), f)
+		}
+		where[f] = c.Name()
+		names = append(names, c.Name())
+		if f == TransitGateway {
+			continue
+		}
+		col, err := newParquetColumn(c, f)
+		if err != nil {
+			return nil, fmt.Errorf("column %s: %w", clip(c.Name()), err)
+		}
+		s.columns = append(s.columns, col)
+	}
+	s.layout = newLayout(names, false)
+	if s.layout.fault != "" {
+		return nil, fmt.Errorf("more than %d columns", maxColumns)
+	}
+	l := s.layout
+	if !l.has(InterfaceID) && !l.has(SrcAddr) && !l.has(DstAddr) && !l.has(PktSrcAddr) && !l.has(PktDstAddr) {
+		what := "none of its columns is an interface or an address of a flow log"
+		if nested {
+			what = "its columns are nested (OCSF, as in Security Lake, is not read)"
+		}
+		return nil, fmt.Errorf("not a VPC flow log: %s; needed are interface_id, srcaddr, dstaddr, srcport, dstport, protocol, action, start, end; found %s",
+			what, listed(all))
+	}
+	return s, nil
+}
+
+// listed joins names for a message, not too many of them.
+func listed(names []string) string {
+	const most = 20
+	if len(names) > most {
+		return strings.Join(names[:most], ", ") + fmt.Sprintf(" and %d more", len(names)-most)
+	}
+	return strings.Join(names, ", ")
+}

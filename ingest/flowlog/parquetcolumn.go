@@ -1,0 +1,487 @@
+package flowlog
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+
+	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/format"
+
+	"github.com/sgadvise/sgadvise/ingest/flow"
+)
+
+// odd stands for a value that is not plain: it is missing where a flow needs it,
+// breaks its rule, or takes a decision. A row with an odd value goes the slow way,
+// through the reading that lines of text have. The value that happens to look like
+// odd goes there too, and loses nothing but time.
+const odd = math.MaxUint64
+
+var oddAddr = flow.Addr{Hi: odd, Lo: odd}
+
+// parquetColumn reads one column of a file: page after page, run after run of rows.
+// The values of a dictionary are parsed once for each row group; a row then costs a
+// look-up.
+type parquetColumn struct {
+	field    Field
+	index    int // among the leaf columns of the file
+	kind     parquet.Kind
+	unsigned bool
+	unit     uint64 // of timestamps: how many make a second; else 1
+	nullable bool
+
+	pages parquet.Pages
+	page  parquet.Page // nil: none
+	dict  parquet.Dictionary
+	rows  int    // of the page
+	row   int    // the first of the run
+	value int    // position of its value, which differs from row where there are nulls
+	def   []byte // definition levels, nil if the page has no nulls
+
+	codes []int32       // of a dictionary page; the values are then those of the dictionary
+	vals  parquetValues // of the page or of the dictionary
+	at    []int32       // of each row of the run: position in codes or vals, -1: null
+
+	num       []uint64 // parsed dictionary of a column of numbers or words
+	addr      []flow.Addr
+	nameBatch []uint32 // of each dictionary entry: the batch for which nameIndex holds
+	nameIndex []uint32
+}
+
+// parquetValues are the values of a page or dictionary; one of the slices is set.
+type parquetValues struct {
+	i32  []int32
+	i64  []int64
+	f64  []float64
+	data []byte
+	offs []uint32
+}
+
+// newParquetColumn returns a reader for column c, which holds field f.
+func newParquetColumn(c *parquet.Column, f Field) (parquetColumn, error) {
+	t := c.Type()
+	p := parquetColumn{field: f, index: c.Index(), kind: t.Kind(), unit: 1, nullable: c.MaxDefinitionLevel() > 0}
+	if c.MaxRepetitionLevel() > 0 || c.MaxDefinitionLevel() > 1 {
+		return p, errors.New("is a list")
+	}
+	switch p.kind {
+	case parquet.Int32, parquet.Int64, parquet.Double, parquet.ByteArray:
+	default:
+		return p, fmt.Errorf("has the type %s, not a number or text", p.kind)
+	}
+	if l := t.LogicalType(); l != nil {
+		switch l := l.Value.(type) {
+		case *format.IntType:
+			p.unsigned = !l.IsSigned
+		case *format.TimestampType:
+			switch l.Unit.Value.(type) {
+			case *format.MilliSeconds:
+				p.unit = 1e3
+			case *format.MicroSeconds:
+				p.unit = 1e6
+			case *format.NanoSeconds:
+				p.unit = 1e9
+			}
+			if f != Start && f != End {
+				return p, errors.New("is a timestamp")
+			}
+		case *format.DecimalType, *format.DateType, *format.TimeType:
+			return p, fmt.Errorf("has the type %s", l)
+		}
+	}
+	return p, nil
+}
+
+// open starts to read the column in another row group.
+func (c *parquetColumn) open(pages parquet.Pages) {
+	c.pages, c.dict, c.page = pages, nil, nil
+	c.rows, c.row = 0, 0
+}
+
+// close lets go of what the row group holds.
+func (c *parquetColumn) close() {
+	if c.pages != nil {
+		c.drop()
+		c.pages.Close()
+		c.pages = nil
+	}
+	c.dict = nil
+}
+
+// drop releases the page.
+func (c *parquetColumn) drop() {
+	if c.page != nil {
+		parquet.Release(c.page)
+		c.page, c.codes, c.def = nil, nil, nil
+		c.vals = parquetValues{}
+	}
+}
+
+// load returns the number of rows left in the page, after fetching the next one if
+// there are none. It returns io.EOF after the last.
+func (c *parquetColumn) load() (int, error) {
+	for c.row == c.rows {
+		c.drop()
+		page, err := c.pages.ReadPage()
+		if err != nil {
+			return 0, err
+		}
+		c.page, c.row, c.rows, c.value = page, 0, int(page.NumRows()), 0
+		if c.nullable && page.NumNulls() > 0 {
+			c.def = page.DefinitionLevels()
+		}
+		data := page.Data()
+		dict := page.Dictionary()
+		if dict == nil {
+			c.vals = c.valuesOf(&data)
+			continue
+		}
+		content := dict.Page()
+		values := content.Data()
+		c.vals = c.valuesOf(&values)
+		c.codes = data.Int32()
+		if c.dict != dict {
+			c.dict = dict
+			c.parseDictionary()
+		}
+	}
+	return c.rows - c.row, nil
+}
+
+// parseDictionary parses each value of the dictionary once.
+func (c *parquetColumn) parseDictionary() {
+	n := c.vals.len()
+	switch c.field {
+	case InterfaceID:
+		c.nameBatch = resized(c.nameBatch, n)
+		c.nameIndex = resized(c.nameIndex, n)
+		clear(c.nameBatch)
+	case SrcAddr, DstAddr, PktSrcAddr, PktDstAddr:
+		c.addr = resized(c.addr, n)
+		for i := range c.addr {
+			c.addr[i] = c.parseAddr(i)
+		}
+	default:
+		c.num = resized(c.num, n)
+		for i := range c.num {
+			c.num[i] = c.parseNumber(i)
+		}
+	}
+}
+
+func resized[T any](s []T, n int) []T {
+	if cap(s) < n {
+		return make([]T, n)
+	}
+	return s[:n]
+}
+
+// locate finds the place of the value of each of the n rows of the run.
+func (c *parquetColumn) locate(n int) {
+	if c.def == nil {
+		return
+	}
+	c.at = resized(c.at, n)
+	at := int32(c.value)
+	for i, level := range c.def[c.row : c.row+n] {
+		if level == 0 {
+			c.at[i] = -1
+			continue
+		}
+		c.at[i] = at
+		at++
+	}
+}
+
+// place returns the position of the value of row i of the run in vals, -1 if null.
+func (c *parquetColumn) place(i int) int {
+	p := c.value + i
+	if c.def != nil {
+		if p = int(c.at[i]); p < 0 {
+			return -1
+		}
+	}
+	if c.codes != nil {
+		p = int(uint32(c.codes[p])) // a damaged file may have a negative code
+	}
+	return p
+}
+
+// advance steps over the n rows of the run.
+func (c *parquetColumn) advance(n int) {
+	if c.def == nil {
+		c.value += n
+	} else {
+		for _, at := range c.at[:n] {
+			if at >= 0 {
+				c.value++
+			}
+		}
+	}
+	c.row += n
+}
+
+// numbers fills out with what the run holds of a column of numbers or words.
+func (c *parquetColumn) numbers(out []uint64) {
+	switch {
+	case c.def != nil:
+		absent := absentNumber(c.field)
+		for i := range out {
+			switch p := c.place(i); {
+			case p < 0:
+				out[i] = absent
+			case c.codes != nil:
+				out[i] = c.num[p]
+			default:
+				out[i] = c.parseNumber(p)
+			}
+		}
+	case c.codes != nil:
+		for i, code := range c.codes[c.value : c.value+len(out)] {
+			out[i] = c.num[code]
+		}
+	default:
+		for i := range out {
+			out[i] = c.parseNumber(c.value + i)
+		}
+	}
+}
+
+// addresses fills out with the addresses of the run.
+func (c *parquetColumn) addresses(out []flow.Addr) {
+	if c.def == nil && c.codes != nil {
+		for i, code := range c.codes[c.value : c.value+len(out)] {
+			out[i] = c.addr[code]
+		}
+		return
+	}
+	for i := range out {
+		switch p := c.place(i); {
+		case p < 0:
+			out[i] = flow.Addr{}
+		case c.codes != nil:
+			out[i] = c.addr[p]
+		default:
+			out[i] = c.parseAddr(p)
+		}
+	}
+}
+
+// parseAddr returns the address at place p: zero if missing, oddAddr if it needs a
+// second look.
+func (c *parquetColumn) parseAddr(p int) flow.Addr {
+	if c.kind != parquet.ByteArray {
+		return oddAddr
+	}
+	a, kind := parseAddr(c.vals.bytes(p))
+	switch kind {
+	case addr4, addr6:
+		return a
+	case addrMissing:
+		return flow.Addr{}
+	}
+	return oddAddr
+}
+
+// name returns the index of the interface of row i of the run in the current batch.
+func (c *parquetColumn) name(i int, columns *columns) uint32 {
+	p := c.place(i)
+	if p < 0 || c.kind != parquet.ByteArray {
+		return columns.iface(ifaceName(c.appendText(nil, i)))
+	}
+	if c.codes == nil {
+		return columns.iface(ifaceName(c.vals.bytes(p)))
+	}
+	if c.nameBatch[p] != columns.batch {
+		c.nameBatch[p] = columns.batch
+		c.nameIndex[p] = columns.iface(ifaceName(c.vals.bytes(p)))
+	}
+	return c.nameIndex[p]
+}
+
+// parseNumber returns the value at place p as the batch holds it, or odd.
+func (c *parquetColumn) parseNumber(p int) uint64 {
+	if c.kind == parquet.ByteArray {
+		return wordOrNumber(c.field, c.vals.bytes(p))
+	}
+	n, negative, ok := c.integer(p)
+	switch {
+	case !ok && math.IsNaN(c.vals.f64[p]):
+		return absentNumber(c.field)
+	case !ok || negative:
+		return odd
+	}
+	return plainNumber(c.field, n)
+}
+
+// integer returns the magnitude and sign of the number at place p, and false if it
+// is not an integer.
+func (c *parquetColumn) integer(p int) (n uint64, negative, ok bool) {
+	var v int64
+	switch {
+	case c.kind == parquet.Double:
+		f := c.vals.f64[p]
+		if f != math.Trunc(f) || math.Abs(f) > 1<<53 {
+			return 0, false, false
+		}
+		v = int64(f)
+	case c.kind == parquet.Int32 && c.unsigned:
+		return uint64(uint32(c.vals.i32[p])), false, true
+	case c.kind == parquet.Int32:
+		v = int64(c.vals.i32[p])
+	case c.unsigned:
+		return uint64(c.vals.i64[p]), false, true
+	default:
+		v = c.vals.i64[p]
+	}
+	if v < 0 {
+		return -uint64(v) / c.unit, true, true
+	}
+	return uint64(v) / c.unit, false, true
+}
+
+// absentNumber is what a batch holds where the value of f is missing, or odd if a
+// flow needs it.
+func absentNumber(f Field) uint64 {
+	switch f {
+	case Packets, Bytes, TCPFlags, Type, FlowDirection, LogStatus:
+		return 0
+	}
+	return odd
+}
+
+// Words of the field type.
+const (
+	typeIPv4 = 4
+	typeIPv6 = 6
+)
+
+// wordOrNumber reads the text of a field that is a word or a number.
+func wordOrNumber(f Field, b []byte) uint64 {
+	if missing(b) {
+		return absentNumber(f)
+	}
+	switch f {
+	case Action:
+		switch string(b) {
+		case "ACCEPT":
+			return uint64(flow.Accept)
+		case "REJECT":
+			return uint64(flow.Reject)
+		}
+		return odd
+	case LogStatus:
+		if string(b) == "OK" {
+			return uint64(flow.StatusOK)
+		}
+		return odd
+	case Type:
+		switch string(b) {
+		case "IPv4":
+			return typeIPv4
+		case "IPv6":
+			return typeIPv6
+		}
+		return odd
+	case FlowDirection:
+		switch string(b) {
+		case "ingress":
+			return uint64(flow.Ingress)
+		case "egress":
+			return uint64(flow.Egress)
+		}
+		return odd
+	}
+	n, ok := parseUint(b)
+	if !ok {
+		return odd
+	}
+	return plainNumber(f, n)
+}
+
+// plainNumber brings the number n of field f to the form that a batch holds.
+func plainNumber(f Field, n uint64) uint64 {
+	most := uint64(math.MaxUint64)
+	switch f {
+	case Packets, Bytes:
+	case SrcPort, DstPort:
+		most = math.MaxUint16
+	case Protocol:
+		most = math.MaxUint8
+	case TCPFlags:
+		if n > math.MaxUint8 {
+			return odd
+		}
+		return n | uint64(flow.FlagsKnown)
+	case Start, End:
+		most = maxTime
+		if n > maxTime {
+			n /= 1000
+		}
+	default: // a word given as a number
+		return odd
+	}
+	if n > most {
+		return odd
+	}
+	return n
+}
+
+// appendText appends the value of row i of the run to b, as a line of text has it.
+func (c *parquetColumn) appendText(b []byte, i int) []byte {
+	p := c.place(i)
+	if p < 0 {
+		return b
+	}
+	if c.kind == parquet.ByteArray {
+		return append(b, c.vals.bytes(p)...)
+	}
+	n, negative, ok := c.integer(p)
+	switch {
+	case !ok && math.IsNaN(c.vals.f64[p]):
+		return b
+	case !ok:
+		return strconv.AppendFloat(b, c.vals.f64[p], 'g', -1, 64)
+	case negative:
+		b = append(b, '-')
+	}
+	return strconv.AppendUint(b, n, 10)
+}
+
+// valuesOf returns the values of a page. The library checks that they are of the
+// kind that the schema says.
+func (c *parquetColumn) valuesOf(data interface {
+	Int32() []int32
+	Int64() []int64
+	Double() []float64
+	ByteArray() ([]byte, []uint32)
+}) parquetValues {
+	var v parquetValues
+	switch c.kind {
+	case parquet.Int32:
+		v.i32 = data.Int32()
+	case parquet.Int64:
+		v.i64 = data.Int64()
+	case parquet.Double:
+		v.f64 = data.Double()
+	default:
+		v.data, v.offs = data.ByteArray()
+	}
+	return v
+}
+
+func (v *parquetValues) len() int {
+	return len(v.i32) + len(v.i64) + len(v.f64) + max(0, len(v.offs)-1)
+}
+
+func (v *parquetValues) bytes(p int) []byte { return v.data[v.offs[p]:v.offs[p+1]] }
+
+// endOf turns the end of the pages before the last row into an error.
+func endOf(err error) error {
+	if err == io.EOF {
+		return errors.New("it has fewer rows than its row group")
+	}
+	return err
+}

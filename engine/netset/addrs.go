@@ -98,6 +98,22 @@ func (r Addrs) Prefix() (netip.Prefix, bool) {
 	return p, AddrsOf(p) == r
 }
 
+// Hull returns the longest prefix that holds r and o, which must be of one family.
+func (r Addrs) Hull(o Addrs) Addrs {
+	if less(o.First, r.First) {
+		r.First = o.First
+	}
+	if less(r.Last, o.Last) {
+		r.Last = o.Last
+	}
+	hi, lo := hostMask(CommonBits(r.First, r.Last))
+	h := Addrs{flow.Addr{Hi: r.First.Hi &^ hi, Lo: r.First.Lo &^ lo}, flow.Addr{Hi: r.Last.Hi | hi, Lo: r.Last.Lo | lo}}
+	if h.Last == last4 && !r.Is4() {
+		h.Last = below4
+	}
+	return h
+}
+
 // longest returns the longest prefix that holds all of r.
 func (r Addrs) longest() netip.Prefix {
 	n := CommonBits(r.First, r.Last)

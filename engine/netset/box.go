@@ -57,10 +57,10 @@ func (b Box) Compare(o Box) int {
 //	   │   ├─────┤   │
 //	   │   │  3  │   │
 //	   └───┴─────┴───┘ addresses
-func (b Box) Subtract(o Box) []Box { return b.subtract(nil, o) }
+func (b Box) Subtract(o Box) []Box { return b.AppendSubtract(nil, o) }
 
-// subtract appends the pieces of b without o to dst.
-func (b Box) subtract(dst []Box, o Box) []Box {
+// AppendSubtract appends the pieces of b without o to dst and returns it.
+func (b Box) AppendSubtract(dst []Box, o Box) []Box {
 	if !b.Overlaps(o) {
 		return append(dst, b)
 	}

@@ -85,7 +85,7 @@ func subtractAll(r Box, clips []clip, max int) ([]Box, bool) {
 	for _, c := range clips {
 		spare = spare[:0]
 		for _, b := range cur {
-			spare = b.subtract(spare, c.Box)
+			spare = b.AppendSubtract(spare, c.Box)
 		}
 		cur, spare = spare, cur
 		if len(cur) == 0 {

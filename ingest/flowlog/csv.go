@@ -74,6 +74,9 @@ func (d *LineDecoder) splitCommas(line []byte, pos []span) (base []byte, n int, 
 // commaHeader returns the layout that a line of names separated by commas announces,
 // nil if line is not one.
 func commaHeader(line []byte) *Layout {
+	if !startsAsNames(line) {
+		return nil
+	}
 	var names []string
 	known := false
 	var d LineDecoder
@@ -99,13 +102,33 @@ func commaHeader(line []byte) *Layout {
 	return l
 }
 
+// startsAsNames is the part of the test for a header line that costs no memory, and
+// that rows of data fail at their first number or address.
+func startsAsNames(line []byte) bool {
+	start := true
+	for _, c := range line {
+		switch {
+		case c == ',':
+			start = true
+		case start && c != '"' && c != ' ':
+			if !nameStart(c) {
+				return false
+			}
+			start = false
+		}
+	}
+	return true
+}
+
+func nameStart(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' || c == '_' || c == '@' }
+
 // isColumnName reports whether s may name a column: it starts as a name does, and
 // no value of a row that is needed does so in all columns at once.
 func isColumnName(s string) bool {
 	for i := range len(s) {
 		c := s[i]
 		switch {
-		case 'a' <= c|0x20 && c|0x20 <= 'z', c == '_', c == '@':
+		case nameStart(c):
 		case i > 0 && ('0' <= c && c <= '9' || c == '-' || c == ' ' || c == '.' || c == '(' || c == ')' || c == '*'):
 		default:
 			return false

@@ -177,7 +177,7 @@ func (l *Layout) mayBeHeader(line []byte) bool {
 	}
 	c := line[0]
 	if l.comma {
-		return 'a' <= c|0x20 && c|0x20 <= 'z' || c == '"' || c == '@' || c == '_'
+		return nameStart(c) || c == '"' || c == ' '
 	}
 	return 'a' <= c && c <= 'z' || c == ' '
 }

@@ -1,0 +1,353 @@
+package flowlog
+
+import (
+	"encoding/csv"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sgadvise/sgadvise/ingest/flow"
+	"github.com/sgadvise/sgadvise/ingest/store"
+)
+
+// The slow, obvious reading of a line: the definition to which the decoder is held.
+
+// outcome is what becomes of one line.
+type outcome struct {
+	record *flow.Record // a row in a batch
+	class  string       // "", "malformed" or "unsupported"
+	cause  string
+}
+
+func bad(cause string) outcome  { return outcome{class: "malformed", cause: cause} }
+func none(cause string) outcome { return outcome{class: "unsupported", cause: cause} }
+
+// slowLine reads one line of text or CSV under the named columns.
+func slowLine(line string, names []string, comma, assumed bool) (outcome, bool) {
+	line = strings.TrimSuffix(line, "\r")
+	if strings.Trim(line, " ") == "" {
+		return outcome{}, false
+	}
+	var values []string
+	if comma {
+		var err error
+		r := csv.NewReader(strings.NewReader(line))
+		r.FieldsPerRecord = -1
+		if values, err = r.Read(); err != nil {
+			return bad("csv"), true
+		}
+	} else {
+		values = strings.FieldsFunc(line, func(r rune) bool { return r == ' ' })
+		if len(values) == len(names)+1 && slowExportTime(values[0]) {
+			values = values[1:]
+		}
+	}
+	if len(values) != len(names) {
+		if assumed {
+			return bad(causeNoLayout), true
+		}
+		return bad(causeCount), true
+	}
+	v := map[Field]string{}
+	for i, name := range names {
+		if f, _ := LookupField(name); f != Carried {
+			v[f] = values[i]
+		}
+	}
+	return slowRecord(v, newLayout(names, comma).lacks, assumed), true
+}
+
+func slowExportTime(s string) bool {
+	s, z := strings.CutSuffix(s, "Z")
+	date, frac, _ := strings.Cut(s, ".")
+	if len(date) != len("2024-01-01T00:00:00") {
+		return false
+	}
+	for i := range len(date) {
+		if strings.IndexByte("dddd-dd-ddTdd:dd:dd"[i:i+1], 'd') == 0 {
+			if date[i] < '0' || date[i] > '9' {
+				return false
+			}
+		} else if date[i] != "dddd-dd-ddTdd:dd:dd"[i] {
+			return false
+		}
+	}
+	return z && strings.Trim(frac, "0123456789.") == ""
+}
+
+func slowMissing(s string) bool { return s == "" || s == "-" || s == "None" }
+
+// slowAddr reads an address; mapped addresses stay IPv6.
+func slowAddr(s string) (netip.Addr, bool) {
+	if slowMissing(s) {
+		return netip.Addr{}, true
+	}
+	a, err := netip.ParseAddr(s)
+	return a, err == nil && a.Zone() == ""
+}
+
+func slowNumber(s string, most uint64) (n uint64, ok bool) {
+	if slowMissing(s) {
+		return 0, true
+	}
+	n, err := strconv.ParseUint(s, 10, 64)
+	return n, err == nil && n <= most
+}
+
+func slowTime(s string) (int64, bool) {
+	if slowMissing(s) {
+		return -1, true
+	}
+	n, err := strconv.ParseUint(s, 10, 64)
+	if n > 1<<31-1 {
+		n /= 1000
+	}
+	return int64(n), err == nil && n <= 1<<31-1
+}
+
+func slowRecord(v map[Field]string, lacks string, assumed bool) outcome {
+	fault := func(f Field) outcome {
+		if assumed && slices.Contains([]Field{Version, SrcAddr, DstAddr, Action, LogStatus}, f) {
+			return bad(causeNoLayout)
+		}
+		return bad(f.String() + " " + rules[f])
+	}
+	if _, ok := v[TransitGateway]; ok {
+		return none(causeGateway)
+	}
+	var r flow.Record
+	r.Interface = v[InterfaceID]
+	if slowMissing(r.Interface) {
+		r.Interface = "-"
+	}
+	stated := true
+	switch s := v[LogStatus]; s {
+	case "OK":
+	case "NODATA":
+		r.Status = flow.StatusNoData
+	case "SKIPDATA":
+		r.Status = flow.StatusSkipData
+	default:
+		if !slowMissing(s) || assumed {
+			return fault(LogStatus)
+		}
+		stated = false
+	}
+	if assumed && v[Version] != "2" {
+		return fault(Version)
+	}
+	switch s := v[Action]; s {
+	case "ACCEPT":
+		r.Action = flow.Accept
+	case "REJECT":
+		r.Action = flow.Reject
+	default:
+		if !slowMissing(s) {
+			return fault(Action)
+		}
+	}
+	for _, a := range []struct {
+		f    Field
+		into *netip.Addr
+	}{{SrcAddr, &r.Src}, {DstAddr, &r.Dst}, {PktSrcAddr, &r.PktSrc}, {PktDstAddr, &r.PktDst}} {
+		var ok bool
+		if *a.into, ok = slowAddr(v[a.f]); !ok {
+			return fault(a.f)
+		}
+	}
+	var ok bool
+	if r.Start, ok = slowTime(v[Start]); !ok {
+		return fault(Start)
+	}
+	if r.End, ok = slowTime(v[End]); !ok {
+		return fault(End)
+	}
+	timed := r.Start >= 0 || r.End >= 0
+	if r.Start < 0 {
+		r.Start = r.End
+	}
+	if r.End < 0 {
+		r.End = r.Start
+	}
+	if r.End < r.Start {
+		return bad(causeBackward)
+	}
+	if r.Status != flow.StatusOK {
+		if !timed {
+			return none(causeNoTime)
+		}
+		return outcome{record: &flow.Record{Interface: r.Interface, Status: r.Status, Start: r.Start, End: r.End}}
+	}
+	if !stated && !r.Src.IsValid() && r.Action == flow.ActionNone {
+		return none(causeNoStatus)
+	}
+	if lacks != "" {
+		return none(lacks)
+	}
+	switch s := v[Type]; {
+	case s == "EFA":
+		return none(causeEFA)
+	case s != "IPv4" && s != "IPv6" && !slowMissing(s):
+		return none(causeType)
+	}
+	numbers := map[Field]uint64{}
+	for _, n := range []struct {
+		f    Field
+		most uint64
+	}{{Protocol, 255}, {SrcPort, 65535}, {DstPort, 65535}, {TCPFlags, 255}} {
+		if numbers[n.f], ok = slowNumber(v[n.f], n.most); !ok {
+			return fault(n.f)
+		}
+	}
+	switch s := v[FlowDirection]; {
+	case s == "ingress":
+		r.Direction = flow.Ingress
+	case s == "egress":
+		r.Direction = flow.Egress
+	case !slowMissing(s):
+		return fault(FlowDirection)
+	}
+	if r.Packets, ok = slowNumber(v[Packets], 1<<64-1); !ok {
+		return fault(Packets)
+	}
+	if r.Bytes, ok = slowNumber(v[Bytes], 1<<64-1); !ok {
+		return fault(Bytes)
+	}
+	if !r.Src.IsValid() {
+		r.Src = r.PktSrc
+	}
+	if !r.Dst.IsValid() {
+		r.Dst = r.PktDst
+	}
+	if !r.Src.IsValid() || !r.Dst.IsValid() {
+		return none(causeNoAddress)
+	}
+	if o := slowPair(&r.Src, &r.Dst, v[Type]); o != "" {
+		return familyOutcome(o)
+	}
+	if r.PktSrc.IsValid() || r.PktDst.IsValid() {
+		src, dst := r.PktSrc, r.PktDst
+		if !src.IsValid() {
+			src = mustOriginal(v, SrcAddr, PktSrcAddr)
+		}
+		if !dst.IsValid() {
+			dst = mustOriginal(v, DstAddr, PktDstAddr)
+		}
+		if o := slowPair(&src, &dst, v[Type]); o != "" {
+			return familyOutcome(o)
+		}
+		r.PktSrc, r.PktDst = r.PktSrc.Unmap(), r.PktDst.Unmap()
+	}
+	switch {
+	case r.Action == flow.ActionNone:
+		return none(causeNoAction)
+	case slowMissing(v[Protocol]):
+		return none(causeNoProtocol)
+	case !timed:
+		return none(causeNoTime)
+	}
+	r.Proto = flow.Proto(numbers[Protocol])
+	if r.Proto.HasPorts() {
+		if slowMissing(v[SrcPort]) || slowMissing(v[DstPort]) {
+			return none(causeNoPort)
+		}
+		r.SrcPort, r.DstPort = uint16(numbers[SrcPort]), uint16(numbers[DstPort])
+	}
+	if !slowMissing(v[TCPFlags]) {
+		r.Flags = flow.FlagsKnown | flow.TCPFlags(numbers[TCPFlags])
+	}
+	return outcome{record: &r}
+}
+
+func mustOriginal(v map[Field]string, f, or Field) netip.Addr {
+	a, _ := slowAddr(v[f])
+	if !a.IsValid() {
+		a, _ = slowAddr(v[or])
+	}
+	return a
+}
+
+func familyOutcome(cause string) outcome {
+	if cause == causeFamilies {
+		return bad(cause)
+	}
+	return none(cause)
+}
+
+// slowPair unmaps two addresses if they are IPv4 and says why they cannot be used.
+func slowPair(a, b *netip.Addr, typ string) string {
+	if a.IsUnspecified() && a.Is6() || b.IsUnspecified() && b.Is6() {
+		return causeUnspecified
+	}
+	if typ == "IPv4" || a.Is4In6() && b.Is4In6() {
+		*a, *b = a.Unmap(), b.Unmap()
+	}
+	switch {
+	case a.Is4() && b.Is4():
+		return ""
+	case a.Is4() != b.Is4():
+		return causeFamilies
+	case a.Is4In6() || b.Is4In6():
+		return causeMapped
+	}
+	return ""
+}
+
+// collector gathers the records of batches.
+type collector struct{ records []flow.Record }
+
+func (c *collector) add(b *store.Batch) error {
+	for i := range b.Len() {
+		c.records = append(c.records, flow.Record{
+			Interface: b.Names[b.Interface[i]],
+			Src:       b.Src[i].Netip(), Dst: b.Dst[i].Netip(),
+			PktSrc: b.PktSrc[i].Netip(), PktDst: b.PktDst[i].Netip(),
+			SrcPort: b.SrcPort[i], DstPort: b.DstPort[i],
+			Proto: b.Proto[i], Direction: b.Direction[i],
+			Action: b.Action[i], Status: b.Status[i], Flags: b.Flags[i],
+			Packets: b.Packets[i], Bytes: b.Bytes[i], Start: b.Start[i], End: b.End[i],
+		})
+	}
+	return nil
+}
+
+// bench is a decoder with its collector, kept between lines: its columns are large.
+type bench struct {
+	collector
+	d *LineDecoder
+}
+
+func newBench() *bench {
+	b := &bench{}
+	b.d = NewLineDecoder(b.add)
+	return b
+}
+
+// decode decodes whole text under a layout.
+func (b *bench) decode(text string, l *Layout) ([]flow.Record, *Stats) {
+	b.records = nil
+	var stats Stats
+	if err := b.d.Decode("x.log", []byte(text), 1, l, &stats); err != nil {
+		panic(err)
+	}
+	if err := b.d.Flush(); err != nil {
+		panic(err)
+	}
+	return b.records, &stats
+}
+
+func decode(text string, l *Layout) ([]flow.Record, *Stats) { return newBench().decode(text, l) }
+
+// only returns the one cause in a set of reasons, for messages of tests.
+func only(m Reasons) string {
+	if len(m) != 1 {
+		return fmt.Sprint(m.Names())
+	}
+	return m.Names()[0]
+}
+
+var equateNetip = cmp.Comparer(func(a, b netip.Addr) bool { return a == b })

@@ -1,0 +1,99 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/sgadvise/sgadvise/engine/netset"
+	"github.com/sgadvise/sgadvise/engine/policy"
+)
+
+// explain says why e is made. rest is what the equivalent edits leave.
+func (p *planner) explain(e *Edit, rest *world) {
+	at, ok := p.old.at[e.Rule]
+	if !ok {
+		e.Check, e.Reason = "unused-rule", "no accepted connection and no reply passed this line in the window"
+		return
+	}
+	r := &p.old.rules[at]
+	if e.Basis == Equivalent {
+		e.Confidence = Medium
+		// Prefixes stay what they are, members of groups come and go. The same peer
+		// named twice needs no members.
+		plain := func(q *rule) bool { return !q.refs || namesSame(r.Rule, q.Rule) }
+		if rest.covered(r, plain) && (!r.refs || r.dead || sameName(r, rest)) {
+			e.Confidence = High
+		}
+		switch {
+		case e.Op == Replace:
+			e.Check, e.Reason = "mergeable-rules", "two rules of the group are together exactly the new one"
+		case r.dead:
+			e.Check, e.Reason = "dead-reference", "the group or list that it names can match nothing any more"
+		default:
+			e.Check = "shadowed-rule"
+			e.Reason = "all it permits is permitted by other rules on every interface where it is in force"
+			if twin, ok := rest.twin(r); ok {
+				e.Reason = fmt.Sprintf("it says the same as %s", p.root(twin))
+			}
+		}
+		return
+	}
+	u := p.usage(r.Ref)
+	switch {
+	case e.Op == Replace:
+		e.Check = "wide-ports"
+		if len(r.Match) == 1 && slices.ContainsFunc(e.With, func(n policy.Rule) bool { return !samePeer(n.Match[0].Remote, r.Match[0].Remote) }) {
+			e.Check = "wide-source"
+		}
+		e.Reason = fmt.Sprintf("%s still admit%s all that was observed of it", plural(len(e.With), "narrower rule"), third(len(e.With)))
+		if r.Match[0].Protos == policy.AnyProto && !slices.ContainsFunc(e.With, func(n policy.Rule) bool { return n.Match[0].Protos.Has(1) }) {
+			e.Reason += "; path MTU discovery, if it is needed, wants icmp type 3 code 4"
+		}
+	case u.Hits > 0 || u.Possible > 0:
+		e.Check = "redundant-rule"
+		e.Reason = fmt.Sprintf("every one of its %s is admitted by other rules, too", plural(int(u.Hits), "hit"))
+	default:
+		e.Check, e.Reason = "unused-rule", "no accepted connection used it in the window"
+	}
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+func third(n int) string {
+	if n == 1 {
+		return "s"
+	}
+	return ""
+}
+
+// sameName reports whether on each interface of r a rule with its very peer admits it.
+func sameName(r *rule, w *world) bool {
+	for _, c := range r.classes {
+		if !slices.ContainsFunc(w.classes[c].rules[side(r.Direction)], func(i int32) bool {
+			q := &w.rules[i]
+			return q.Ref != r.Ref && namesSame(r.Rule, q.Rule)
+		}) {
+			return false
+		}
+	}
+	return true
+}
+
+// twin returns a rule that admits exactly what r does on every interface of r.
+func (w *world) twin(r *rule) (policy.Ref, bool) {
+	for _, i := range w.classes[r.classes[0]].rules[side(r.Direction)] {
+		q := &w.rules[i]
+		if q.Ref == r.Ref || len(r.boxes) == 0 || !netset.Equal(r.boxes, q.boxes) {
+			continue
+		}
+		if !slices.ContainsFunc(r.classes, func(c int32) bool { return !slices.Contains(q.classes, c) }) {
+			return q.Ref, true
+		}
+	}
+	return policy.Ref{}, false
+}

@@ -1,0 +1,163 @@
+package plan
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/sgadvise/sgadvise/analyzer/cover"
+	"github.com/sgadvise/sgadvise/engine/policy"
+	"github.com/sgadvise/sgadvise/ingest/flow"
+
+	"github.com/sgadvise/sgadvise/engine/netset"
+)
+
+// hosts knows whose addresses peers are.
+type hosts struct {
+	groups    map[flow.Addr][]string       // groups that hold an address, by the interface that has it
+	blocks    map[flow.Addr][]netip.Prefix // address of a managed interface → its subnet's block; the invalid prefix: not known
+	appliance map[string]bool              // VPCs with something in them that passes traffic on under its sender's address
+	shunned   map[string]bool              // groups that must not be proposed as a peer
+}
+
+func newHosts(s *policy.Snapshot) *hosts {
+	h := &hosts{make(map[flow.Addr][]string), make(map[flow.Addr][]netip.Prefix), make(map[string]bool), make(map[string]bool)}
+	vpcOf := make(map[flow.Addr]string)
+	var twice []flow.Addr
+	for i := range s.Interfaces {
+		f := &s.Interfaces[i]
+		if f.Transit && f.Kind != "natGateway" || f.Kind == "gateway_load_balancer_endpoint" || f.Kind == "network_load_balancer" {
+			h.appliance[f.VPC] = true
+		}
+		if f.Transit || passing[f.Kind] {
+			for _, g := range f.Groups {
+				h.shunned[g] = true
+			}
+		}
+		for _, a := range f.Addresses {
+			at := flow.AddrFrom(a)
+			if vpc, seen := vpcOf[at]; seen && vpc != f.VPC {
+				twice = append(twice, at) // two networks use the address: whose peer it is is not known
+			}
+			vpcOf[at] = f.VPC
+			h.groups[at] = append(h.groups[at], f.Groups...)
+			if f.RequesterManaged {
+				h.blocks[at] = append(h.blocks[at], blockOf(s, f, a))
+			}
+		}
+	}
+	for _, a := range twice {
+		delete(h.groups, a)
+	}
+	return h
+}
+
+// passing are the kinds of interface that pass on what others sent: a group on them
+// says nothing about who is behind.
+var passing = map[string]bool{
+	"natGateway": true, "network_load_balancer": true, "gateway_load_balancer": true,
+	"gateway_load_balancer_endpoint": true, "transit_gateway": true,
+}
+
+// blockOf returns the block of f's subnet that holds a.
+func blockOf(s *policy.Snapshot, f *policy.Interface, a netip.Addr) netip.Prefix {
+	if sub, ok := s.Subnet(f.Subnet); ok {
+		for _, b := range sub.Blocks {
+			if b.Contains(a) {
+				return b
+			}
+		}
+	}
+	return netip.Prefix{}
+}
+
+// managed reports whether a belongs to a managed interface: a load balancer, an
+// endpoint, a function, whose addresses come and go.
+func (w *world) managed(a flow.Addr) bool { _, ok := w.hosts.blocks[a]; return ok }
+
+// unstable reports whether some peer belongs to a managed interface whose subnet does
+// not lie inside old: then nothing inside old is sure to hold its next address.
+func (w *world) unstable(old netip.Prefix, points []cover.Point) bool {
+	return slices.ContainsFunc(points, func(pt cover.Point) bool {
+		return slices.ContainsFunc(w.hosts.blocks[pt.Addr], func(b netip.Prefix) bool { return !inside(b, old) })
+	})
+}
+
+// wholeSubnets reports whether boxes hold the whole subnet of every managed peer.
+func (w *world) wholeSubnets(boxes []cover.Box, points []cover.Point) bool {
+	for _, pt := range points {
+		for _, block := range w.hosts.blocks[pt.Addr] {
+			if !slices.ContainsFunc(boxes, func(b cover.Box) bool {
+				return b.Services.Covers(pt.Services) && inside(block, b.Prefix)
+			}) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func inside(p, in netip.Prefix) bool {
+	return p.IsValid() && p.Bits() >= in.Bits() && in.Contains(p.Addr())
+}
+
+// subnetsIn returns the subnet blocks inside p.
+func (w *world) subnetsIn(p netip.Prefix) []netip.Prefix {
+	var out []netip.Prefix
+	for i := range w.snap.Subnets {
+		for _, b := range w.snap.Subnets[i].Blocks {
+			if inside(b, p) {
+				out = append(out, b)
+			}
+		}
+	}
+	slices.SortFunc(out, policy.ComparePrefix)
+	return slices.Compact(out)
+}
+
+// explainingGroup returns the group that can stand for the peers of points in place of
+// old: the smallest one of the rule's own network that holds all of them and whose
+// members, of both families, all lie inside old. There is none where traffic may pass a
+// router, firewall or network load balancer on its way: a reference does not match it then, though the address
+// is a member's.
+func (w *world) explainingGroup(r *rule, old netip.Prefix, points []cover.Point) (string, bool) {
+	if len(r.Match[0].Remote.Prefixes) != 1 || w.hosts.appliance[r.group.VPC] {
+		return "", false
+	}
+	var common []string
+	for i, pt := range points {
+		if i > 0 && pt.Addr == points[i-1].Addr {
+			continue
+		}
+		have := w.hosts.groups[pt.Addr]
+		if i == 0 {
+			common = slices.Clone(have)
+			slices.Sort(common)
+			common = slices.Compact(common)
+			continue
+		}
+		common = slices.DeleteFunc(common, func(id string) bool { return !slices.Contains(have, id) })
+	}
+	best, found := "", false
+	var least netset.Size
+	for _, id := range common { // in order, so that the first of equals stays
+		g, ok := w.snap.Group(id)
+		if !ok || g.Default || w.hosts.shunned[id] || g.VPC != r.group.VPC || g.Account != r.group.Account {
+			continue
+		}
+		if slices.ContainsFunc(w.snap.Attached(id), func(f *policy.Interface) bool { return f.VPC != g.VPC }) {
+			continue
+		}
+		members := w.snap.Members(id)
+		if slices.ContainsFunc(members, func(m netip.Prefix) bool { return !inside(m, old) }) {
+			continue
+		}
+		var boxes []netset.Box
+		for _, m := range members {
+			boxes = append(boxes, netset.Box{Services: netset.Point(flow.TCP, 1), Addrs: netset.AddrsOf(m)})
+		}
+		if size := cover.Exposure(boxes); !found || size.Less(least) {
+			best, least, found = id, size, true
+		}
+	}
+	return best, found
+}

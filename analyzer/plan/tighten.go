@@ -1,0 +1,140 @@
+package plan
+
+import (
+	"math"
+	"slices"
+
+	"github.com/sgadvise/sgadvise/analyzer/cover"
+	"github.com/sgadvise/sgadvise/engine/netset"
+	"github.com/sgadvise/sgadvise/engine/policy"
+)
+
+// state is what a round of tightening may do with a rule.
+type state uint8
+
+const (
+	fixed  state = iota // stays as it is; others may rely on it
+	unused              // nothing observed needs it, and the evidence is enough to say so
+	open                // may be removed or narrowed, as long as what was observed stays admitted
+)
+
+// states settles what may be done with each rule, given the signatures of all
+// obligations. Reasons for leaving a rule alone are noted.
+//
+// A rule that is no more than perhaps needed is fixed and counts for nothing else.
+// Where no rule admits the whole of an obligation (a range of ports of which any may
+// have been the service) all that admit a part are fixed.
+func (p *planner) states(w *world, sigs []signature) []state {
+	hit, perhaps := make([]bool, len(w.rules)), make([]bool, len(w.rules))
+	for _, s := range sigs {
+		for _, i := range s.whole {
+			hit[i] = true
+		}
+		for _, i := range s.perhaps {
+			perhaps[i] = true
+		}
+		if len(s.whole) == 0 {
+			for _, i := range s.part {
+				perhaps[i] = true
+			}
+		}
+	}
+	out := make([]state, len(w.rules))
+	for i := range w.rules {
+		r := &w.rules[i]
+		if r.Action != policy.Allow || r.Implicit || len(r.classes) == 0 {
+			continue
+		}
+		ev := p.evidence(r.Ref)
+		ordered := slices.ContainsFunc(r.classes, func(c int32) bool { return w.classes[c].ordered[side(r.Direction)] })
+		switch {
+		case !r.editable():
+			if !hit[i] && !perhaps[i] {
+				p.note(r.Ref, "not editable: it is kept by a service, another account or a default")
+			}
+		case ordered:
+			p.note(r.Ref, "other rules in force with it deny or have another rank")
+		case perhaps[i]:
+			p.note(r.Ref, "accepted traffic may have used it: the log or the snapshot does not say")
+		case !hit[i] && p.seen(r.Ref):
+			p.note(r.Ref, "accepted traffic used it in a way that cannot be narrowed")
+		case !ev.Observable:
+			p.note(r.Ref, because("the log could not have shown its use", ev.Why))
+		case !hit[i] && ev.UnusedOK:
+			out[i] = unused
+		case !hit[i]:
+			p.note(r.Ref, because("no use seen, but the evidence is too thin to call it unused", ev.Why))
+		case !ev.NarrowOK:
+			p.note(r.Ref, because("the evidence is too thin to narrow it", ev.Why))
+		default:
+			out[i] = open
+		}
+	}
+	return out
+}
+
+func because(what, why string) string {
+	if why == "" {
+		return what
+	}
+	return what + ": " + why
+}
+
+// keepFew marks as gone the open rules that are not needed: of all sets of rules that
+// meet every signature the one that admits least. Fixed rules serve for nothing.
+func (p *planner) keepFew(w *world, sigs []signature, st []state, gone []bool) {
+	var openRules []int
+	for i := range w.rules {
+		if st[i] == open {
+			openRules = append(openRules, i)
+		}
+	}
+	if len(openRules) == 0 {
+		return
+	}
+	// MinCover breaks ties by index: the better rule first.
+	slices.SortFunc(openRules, func(a, b int) int { return p.better(&w.rules[a], &w.rules[b]) })
+	number := make(map[int32]int32, len(openRules))
+	for k, i := range openRules {
+		number[int32(i)] = int32(k)
+	}
+	var sets [][]int32
+	for _, s := range sigs {
+		if len(s.whole) == 0 || slices.ContainsFunc(s.whole, func(i int32) bool { return st[i] == fixed }) {
+			continue
+		}
+		var set []int32
+		for _, i := range s.whole {
+			set = append(set, number[i])
+		}
+		slices.Sort(set)
+		sets = append(sets, set)
+	}
+	cost := make([]uint64, len(openRules))
+	for k, i := range openRules {
+		// The logarithm of what a rule admits, in eighths of a bit; one for being a rule.
+		cost[k] = 8 + logSize(w.rules[i].weight)
+	}
+	for _, i := range openRules {
+		gone[i] = true
+	}
+	keep, _, _ := cover.MinCover(sets, cost, coverNodes)
+	for _, k := range keep {
+		gone[openRules[k]] = false
+	}
+}
+
+// coverNodes bounds the search for the least set of rules. The largest kernel measured
+// that was solved to the end took 3,552 nodes; beyond the bound the answer is still a
+// cover, only perhaps not the least.
+const coverNodes = 20000
+
+// logSize returns the logarithm of s to the base 2 in eighths, rounded down, and
+// linear between powers of two: exact arithmetic, the same on every machine.
+func logSize(s netset.Size) uint64 {
+	if s.IsZero() {
+		return 0
+	}
+	frac, exp := math.Frexp(s.Float64()) // 0.5 <= frac < 1
+	return uint64(exp-1)*8 + uint64(frac*16) - 8
+}

@@ -1,0 +1,255 @@
+package plan
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/sgadvise/sgadvise/analyzer/cover"
+	"github.com/sgadvise/sgadvise/engine/netset"
+	"github.com/sgadvise/sgadvise/engine/policy"
+	"github.com/sgadvise/sgadvise/ingest/flow"
+)
+
+// world is a snapshot made ready for planning: the group rules with their references
+// resolved, and the classes of interfaces on which they are in force. It is rebuilt
+// for each round, from the snapshot that the round before left.
+type world struct {
+	snap    *policy.Snapshot
+	rules   []rule // declared group rules, in the order of Snapshot.Rules
+	at      map[policy.Ref]int
+	classOf []int32 // interface index → class
+	classes []class
+	hosts   *hosts
+}
+
+// class is the interfaces that carry one set of groups: what a group rule admits is
+// the same on all of them.
+type class struct {
+	groups []string
+	rules  [2][]int32 // indexes into rules, by direction
+	// ordered: a rule here denies, or ranks differ, or a group is not in the
+	// snapshot in a way that matters for order. Unions then prove nothing.
+	ordered [2]bool
+}
+
+// rule is one group rule in force.
+type rule struct {
+	*policy.Rule
+	group   *policy.Group
+	classes []int32
+	boxes   []netset.Box // what it admits for certain
+	addrs   []netset.Addrs
+	named   []netset.Services // the services it names, whatever the peer
+	weight  netset.Size       // exposure of boxes
+
+	refs    bool // it names a group or a prefix list
+	dead    bool // and nothing but dead ones
+	empty   bool // a live reference resolves to no address now
+	unknown bool // a part of its addresses cannot be resolved
+	behind  bool // it names the group of a network load balancer, which may pass clients' addresses
+	odd     bool // it restricts what boxes do not show: local addresses, client ports
+}
+
+func side(d flow.Direction) int {
+	if d == flow.Egress {
+		return 1
+	}
+	return 0
+}
+
+var directions = [2]flow.Direction{flow.Ingress, flow.Egress}
+
+func newWorld(snap *policy.Snapshot) *world {
+	w := &world{snap: snap, at: make(map[policy.Ref]int), classOf: make([]int32, len(snap.Interfaces)), hosts: newHosts(snap)}
+	inClass := make(map[string][]int32) // group → classes
+	byKey := make(map[string]int32)
+	for i := range snap.Interfaces {
+		groups := snap.Interfaces[i].Groups
+		key := strings.Join(groups, " ")
+		c, ok := byKey[key]
+		if !ok {
+			c = int32(len(w.classes))
+			byKey[key] = c
+			w.classes = append(w.classes, class{groups: groups})
+			for _, g := range groups {
+				inClass[g] = append(inClass[g], c)
+			}
+		}
+		w.classOf[i] = c
+	}
+	weights := cover.DefaultWeights()
+	for g := range snap.Groups {
+		group := &snap.Groups[g]
+		for k := range group.Rules {
+			r := w.describe(group, &group.Rules[k])
+			r.classes = inClass[group.ID]
+			r.weight = weights.Exposure(r.boxes)
+			at := int32(len(w.rules))
+			w.at[r.Ref] = int(at)
+			w.rules = append(w.rules, r)
+			for _, c := range r.classes {
+				s := side(r.Direction)
+				here := w.classes[c].rules[s]
+				if r.Action != policy.Allow || len(here) > 0 && w.rules[here[0]].Rank != r.Rank {
+					w.classes[c].ordered[s] = true
+				}
+				w.classes[c].rules[s] = append(here, at)
+			}
+		}
+	}
+	return w
+}
+
+func (w *world) describe(g *policy.Group, p *policy.Rule) rule {
+	r := rule{Rule: p, group: g}
+	live := false
+	for i := range p.Match {
+		m := p.Match[i]
+		r.odd = r.odd || !anywhere(w.snap.Resolve(m.Local)) || clientPorts(&m, p.Direction) != netset.AllPorts && hasPorts(m.Protos)
+		r.refs = r.refs || len(m.Remote.Refs) > 0
+		live = live || len(m.Remote.Prefixes) > 0 || m.Remote.Unknown
+		for _, s := range m.Remote.Refs {
+			if s.Dead != "" {
+				continue
+			}
+			live = true
+			set := w.snap.Resolve(policy.AddrSet{Refs: []policy.SetRef{s}})
+			r.empty = r.empty || len(set.Prefixes) == 0
+			r.behind = r.behind || s.Kind == policy.GroupSet && w.passesClients(s.ID)
+		}
+		m.Remote = w.snap.Resolve(m.Remote)
+		r.unknown = r.unknown || m.Remote.Unknown
+		boxes, _ := m.Boxes(p.Direction)
+		r.boxes = append(r.boxes, boxes...)
+		m.Remote = onePoint
+		boxes, _ = m.Boxes(p.Direction)
+		for _, b := range boxes {
+			r.named = append(r.named, b.Services)
+		}
+	}
+	r.dead = r.refs && !live
+	if r.odd { // the boxes are larger than the rule
+		r.boxes = nil
+	}
+	for _, b := range r.boxes {
+		r.addrs = append(r.addrs, b.Addrs)
+	}
+	r.addrs = outermost(r.addrs)
+	return r
+}
+
+// outermost sorts prefixes, which are nested or disjoint, and drops those inside others.
+func outermost(as []netset.Addrs) []netset.Addrs {
+	slices.SortFunc(as, func(a, b netset.Addrs) int {
+		return cmp.Or(a.First.Compare(b.First), b.Last.Compare(a.Last))
+	})
+	out := as[:0]
+	for _, a := range as {
+		if len(out) == 0 || !out[len(out)-1].Covers(a) {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// passesClients reports whether group id is on a network load balancer: its targets
+// accept what the balancer passes on, even with the client's own address.
+func (w *world) passesClients(id string) bool {
+	return slices.ContainsFunc(w.snap.Attached(id), func(f *policy.Interface) bool {
+		return f.Kind == "network_load_balancer"
+	})
+}
+
+func anywhere(s policy.AddrSet) bool {
+	v4, v6 := false, false
+	for _, p := range s.Prefixes {
+		v4 = v4 || p.Bits() == 0 && p.Addr().Is4()
+		v6 = v6 || p.Bits() == 0 && p.Addr().Is6()
+	}
+	return v4 && v6
+}
+
+// clientPorts returns the ports that a rule of AWS does not read: the far side's of an
+// ingress rule, the own ones of an egress rule.
+func clientPorts(m *policy.Match, d flow.Direction) netset.PortRange {
+	return m.ServicePorts(d.Reverse())
+}
+
+func hasPorts(s policy.ProtoSet) bool { return s.Has(flow.TCP) || s.Has(flow.UDP) }
+
+// contains reports whether the rule's known addresses hold a.
+func (r *rule) contains(a flow.Addr) bool {
+	// The last prefix that begins at or before a: disjoint ones leave no other candidate.
+	i, found := slices.BinarySearchFunc(r.addrs, a, func(x netset.Addrs, a flow.Addr) int { return x.First.Compare(a) })
+	return found || i > 0 && r.addrs[i-1].Contains(a)
+}
+
+// perhapsAnywhere reports whether the rule may match addresses it is not known to hold.
+func (r *rule) perhapsAnywhere() bool { return r.unknown || r.behind || r.odd }
+
+// covered says whether r admits nothing that the rules of keep do not admit, on every
+// interface where r is in force, whatever the traffic.
+func (w *world) covered(r *rule, keep func(*rule) bool) bool {
+	if len(r.classes) == 0 || r.odd {
+		return false
+	}
+	for _, c := range r.classes {
+		cl := &w.classes[c]
+		if cl.ordered[side(r.Direction)] {
+			return false
+		}
+		var by []netset.Box
+		same := false
+		for _, i := range cl.rules[side(r.Direction)] {
+			q := &w.rules[i]
+			if q.Ref == r.Ref || !keep(q) {
+				continue
+			}
+			if namesSame(r.Rule, q.Rule) {
+				same = true
+				break
+			}
+			by = append(by, q.boxes...)
+		}
+		if same {
+			continue
+		}
+		if r.unknown || r.empty || r.behind {
+			return false
+		}
+		if ok, _ := netset.CoveredAll(r.boxes, by); !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// namesSame reports whether q admits all of r because both name the same peer, whatever
+// that peer holds now or later.
+func namesSame(r, q *policy.Rule) bool {
+	if q.Action != policy.Allow || len(r.Match) != 1 || len(q.Match) != 1 {
+		return false
+	}
+	a, b := &r.Match[0], &q.Match[0]
+	if !samePeer(a.Remote, b.Remote) || a.Remote.Unknown || b.Remote.Unknown {
+		return false
+	}
+	if clientPorts(b, q.Direction) != netset.AllPorts || !anywhere(b.Local) {
+		return false
+	}
+	x, y := policy.Match{Protos: a.Protos, ICMP: a.ICMP, LocalPorts: a.LocalPorts, RemotePorts: a.RemotePorts, Remote: onePoint},
+		policy.Match{Protos: b.Protos, ICMP: b.ICMP, LocalPorts: b.LocalPorts, RemotePorts: b.RemotePorts, Remote: onePoint}
+	xs, _ := x.Boxes(r.Direction)
+	ys, _ := y.Boxes(q.Direction)
+	ok, _ := netset.CoveredAll(xs, ys)
+	return ok
+}
+
+// onePoint stands for the peer where two rules are known to have the same one.
+var onePoint = policy.AddrSet{Prefixes: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/32")}}
+
+func samePeer(a, b policy.AddrSet) bool {
+	return slices.Equal(a.Prefixes, b.Prefixes) && slices.Equal(a.Refs, b.Refs)
+}

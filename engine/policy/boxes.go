@@ -13,9 +13,8 @@ import (
 //
 // exact is false where boxes cannot say it all: m restricts the local addresses or
 // the other side's ports, and the boxes are larger than m; or m holds addresses that
-// are not known, and the boxes are what is known of it. Such a match must be taken
-// to admit no more than its boxes when it is to cover others, and anything when it
-// is to be covered: in short, inexact boxes prove nothing.
+// are not known, and the boxes are what is known of it. Inexact boxes prove nothing:
+// such a match neither covers others nor counts as covered.
 func (m *Match) Boxes(d flow.Direction) (boxes []netset.Box, exact bool) {
 	exact = m.Local.isAny() && m.Remote.known()
 	ports, other := m.LocalPorts, m.RemotePorts

@@ -182,11 +182,11 @@ func slowRecord(v map[Field]string, lacks string, assumed bool) outcome {
 		}
 		return outcome{record: &flow.Record{Interface: r.Interface, Status: r.Status, Start: r.Start, End: r.End}}
 	}
-	if !stated && !r.Src.IsValid() && r.Action == flow.ActionNone {
-		return none(causeNoStatus)
-	}
 	if lacks != "" {
 		return none(lacks)
+	}
+	if !stated && !r.Src.IsValid() && r.Action == flow.ActionNone {
+		return none(causeNoStatus)
 	}
 	switch s := v[Type]; {
 	case s == "EFA":

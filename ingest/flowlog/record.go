@@ -144,12 +144,12 @@ func (d *LineDecoder) record(base []byte, pos []span) error {
 		return d.coverage(value(InterfaceID), status, start, end)
 	}
 
-	if !stated && a.srcKind == addrMissing && action == flow.ActionNone {
-		d.unsupported(causeNoStatus)
-		return nil
-	}
 	if l.lacks != "" {
 		d.unsupported(l.lacks)
+		return nil
+	}
+	if !stated && a.srcKind == addrMissing && action == flow.ActionNone {
+		d.unsupported(causeNoStatus)
 		return nil
 	}
 	var stated4, stated6 bool

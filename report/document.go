@@ -138,7 +138,7 @@ type Skipped struct {
 	Reason string `json:"reason"`
 }
 
-// Window is the time span the evidence speaks for. Days counts the UTC days it touches.
+// Window is the time span the evidence speaks for. Days is its length, rounded up.
 type Window struct {
 	From Time `json:"from"`
 	To   Time `json:"to"`
@@ -150,6 +150,7 @@ type Ledger struct {
 	Records      uint64       `json:"records"`
 	Dispositions Dispositions `json:"dispositions"`
 	Outside      uint64       `json:"outside"` // records outside the window that was asked for; not in Records
+	Reasons      []Reason     `json:"reasons"` // why records were not used, or used with doubt; by kind and reason
 	Samples      []Sample     `json:"samples"` // a few of the malformed records, by path and line
 }
 
@@ -167,6 +168,14 @@ type Dispositions struct {
 	SkipData     uint64 `json:"skipdata"`
 	Unsupported  uint64 `json:"unsupported"`
 	Malformed    uint64 `json:"malformed"`
+}
+
+// Reason is a cause with the number of records it befell. Records of the kind
+// conflict were used although two of their fields disagree.
+type Reason struct {
+	Kind    string `json:"kind"` // malformed, unsupported or conflict
+	Reason  string `json:"reason"`
+	Records uint64 `json:"records"`
 }
 
 // Sample is one record that could not be read. Line is 0 where a format has no lines.
@@ -408,12 +417,21 @@ func TimeOf(t time.Time) Time {
 	return Time(t.Unix())
 }
 
+// RFC 3339 has years of four digits. A log can claim any time at all; what lies
+// beyond is written as the first or last moment that can be.
+const (
+	firstTime Time = -62167219200 // 0000-01-01T00:00:00Z
+	lastTime  Time = 253402300799 // 9999-12-31T23:59:59Z
+)
+
 // String returns the moment in RFC 3339, or "" for the zero Time.
-func (t Time) String() string {
+func (t Time) String() string { return t.format(time.RFC3339) }
+
+func (t Time) format(layout string) string {
 	if t == 0 {
 		return ""
 	}
-	return time.Unix(int64(t), 0).UTC().Format(time.RFC3339)
+	return time.Unix(int64(min(max(t, firstTime), lastTime)), 0).UTC().Format(layout)
 }
 
 // MarshalJSON writes RFC 3339 or null.

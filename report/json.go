@@ -26,17 +26,19 @@ func Write(w io.Writer, r *Report) error {
 	return err
 }
 
-// escapeHidden replaces the characters that [hidden] names by \u escapes. In JSON
-// that has been encoded they can only stand inside strings.
+// escapeHidden replaces the characters that [hidden] names by \u escapes, and U+FFFD
+// too, which the encoder escapes only where it stands for bytes that are no text. In
+// JSON that has been encoded they can only stand inside strings.
 func escapeHidden(b []byte) []byte {
-	if !bytes.ContainsFunc(b, func(c rune) bool { return c != '\n' && hidden(c) }) {
+	escaped := func(c rune) bool { return c != '\n' && hidden(c) || c == utf8.RuneError }
+	if !bytes.ContainsFunc(b, escaped) {
 		return b
 	}
 	out := make([]byte, 0, len(b)+64)
 	for len(b) > 0 {
 		c, n := utf8.DecodeRune(b)
 		switch {
-		case c == '\n' || !hidden(c):
+		case !escaped(c):
 			out = append(out, b[:n]...)
 		case c > 0xffff:
 			c -= 0x10000
@@ -126,6 +128,7 @@ func (r *Report) complete() *Report {
 	fill(&c.Inputs.Logs)
 	fill(&c.Inputs.Policy)
 	fill(&c.Inputs.Skipped)
+	fill(&c.Ledger.Reasons)
 	fill(&c.Ledger.Samples)
 	fillMap(&c.Fidelity.Causes)
 	fillEach(&c.Fidelity.Interfaces, func(f *InterfaceFidelity) { fillMap(&f.Causes) })

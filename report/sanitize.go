@@ -31,7 +31,7 @@ func hidden(c rune) bool {
 // at limit characters.
 func clean(s string, limit int) string {
 	if !utf8.ValidString(s) {
-		s = strings.ToValidUTF8(s, "\ufffd")
+		s = string([]rune(s)) // byte by byte, as encoding/json does it
 	}
 	if strings.ContainsFunc(s, hidden) {
 		s = ansi.ReplaceAllString(s, "")

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // What the views share: how numbers, times, rules and statements are worded.
@@ -313,7 +312,7 @@ func layout(t Time, l string) string {
 	if t == 0 {
 		return "–"
 	}
-	return time.Unix(int64(t), 0).UTC().Format(l)
+	return t.format(l)
 }
 
 // firstOf cuts s to n elements; n < 0 means all.

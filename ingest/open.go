@@ -29,9 +29,25 @@ type source struct {
 	path        string
 	file        *os.File // nil for standard input
 	raw         *rawReader
+	unpacked    checkedReader // what decompresses raw, if it is compressed
 	text        *bufio.Reader // decompressed
 	compression string
 	close       func()
+}
+
+// checkedReader remembers the error of a reader, to tell damage in compressed data
+// from damage in what was compressed.
+type checkedReader struct {
+	r   io.Reader
+	err error // other than io.EOF
+}
+
+func (c *checkedReader) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	if err != nil && err != io.EOF {
+		c.err = err
+	}
+	return n, err
 }
 
 // rawReader reads a file as stored.
@@ -87,23 +103,27 @@ func (s *source) decompress(br *bufio.Reader) error {
 		s.compression = compressionGzip
 		z, err := gzip.NewReader(br)
 		if err != nil {
+			s.unpacked.err = err
 			return err
 		}
-		s.text = bufio.NewReaderSize(z, sniffBytes)
+		s.unpacked.r = z
 	case bytes.HasPrefix(magic, []byte("\x28\xb5\x2f\xfd")):
 		s.compression = compressionZstd
 		// The goroutines of the pipeline are the concurrency; one block of one frame
 		// at a time keeps memory bounded and the order of errors fixed.
 		z, err := zstd.NewReader(br, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow))
 		if err != nil {
+			s.unpacked.err = err
 			return err
 		}
 		closeFile := s.close
 		s.close = func() { z.Close(); closeFile() }
-		s.text = bufio.NewReaderSize(z, sniffBytes)
+		s.unpacked.r = z
 	default:
 		s.text = br
+		return nil
 	}
+	s.text = bufio.NewReaderSize(&s.unpacked, sniffBytes)
 	return nil
 }
 
@@ -115,11 +135,11 @@ func (s *source) fail(err error) error {
 		return err
 	case s.raw.err != nil:
 		return &InputError{Path: s.path, Err: cause(s.raw.err)}
-	case s.compression != compressionNone:
-		if errors.Is(err, io.ErrUnexpectedEOF) {
-			err = errors.New("it is cut off")
-		}
-		err = fmt.Errorf("%s data damaged within the first %d bytes: %w", s.compression, s.raw.bytes, err)
+	case s.unpacked.err == nil:
+	case errors.Is(s.unpacked.err, io.ErrUnexpectedEOF):
+		err = fmt.Errorf("%s data cut off at byte %d: %w", s.compression, s.raw.bytes, err)
+	default:
+		err = fmt.Errorf("%s data damaged before byte %d: %w", s.compression, s.raw.bytes, err)
 	}
 	return &InputError{Path: s.path, Corrupt: true, Err: err}
 }

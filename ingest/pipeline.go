@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -155,7 +154,7 @@ func (p *pipeline) readFile(f *fileState) error {
 	f.Format, f.Compression = format, s.compression
 	switch format {
 	case formatParquet:
-		err = errors.New("a Parquet file: not supported in this version")
+		err = p.readParquet(f, s)
 	case formatJSON:
 		err = p.readJSON(f, s, layout)
 	default:

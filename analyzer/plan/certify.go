@@ -17,8 +17,7 @@ import (
 // Certify replays every row of r.Store that belongs to an interface of the snapshot
 // against r.Snapshot and planned, with policy.Decide and nothing else. For each reading
 // that the row's opinion leaves open it asks both for the packet that opened the
-// connection, for the replies where stateless stages judge them, and for the row as it
-// was logged.
+// connection and, if the row is a reply, for that reply at the stateless stages.
 //
 // Accepted traffic that was allowed and no longer is counts as newly denied. Traffic
 // that was denied, accepted or not, and no longer is counts as newly allowed; so does a
@@ -279,8 +278,8 @@ func (l *lane) ports(dst []uint16, r *store.Row, x *orient.Reading) []uint16 {
 }
 
 // questions returns what has to be asked of r, read as x with this folded port: the
-// opener's packet, its replies, and the packet as logged, which is one of the two.
-func questions(r *store.Row, x *orient.Reading, port uint16) [2]asked {
+// packet that opened the connection, and the packet as logged where that is a reply.
+func questions(r *store.Row, x *orient.Reading, port uint16) []asked {
 	c := policy.Conn{Direction: x.Opener, Proto: r.Proto, Local: x.Local.Netip(), Remote: x.Remote.Netip(),
 		LocalPort: x.LocalPort, RemotePort: x.RemotePort, ICMP: policy.AnyICMP}
 	if r.Client != store.NoClient {
@@ -290,9 +289,12 @@ func questions(r *store.Row, x *orient.Reading, port uint16) [2]asked {
 			c.RemotePort = port
 		}
 	}
+	if !x.IsReply() {
+		return []asked{{c, false}}
+	}
 	back := c
-	back.Direction = x.Opener.Reverse()
-	return [2]asked{{c, false}, {back, true}}
+	back.Direction = x.Packet
+	return []asked{{c, false}, {back, true}}
 }
 
 func (l *lane) ask(q asked) answer {

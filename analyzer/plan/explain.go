@@ -25,6 +25,8 @@ func (p *planner) explain(e *Edit, rest *world) {
 			e.Confidence = High
 		}
 		switch {
+		case e.Op == Replace && insideRule(e.With, r):
+			e.Check, e.Reason = "shadowed-rule", "other rules permit the rest of what it permits"
 		case e.Op == Replace:
 			e.Check, e.Reason = "mergeable-rules", "two rules of the group are together exactly the new one"
 		case r.dead:
@@ -55,6 +57,15 @@ func (p *planner) explain(e *Edit, rest *world) {
 	default:
 		e.Check, e.Reason = "unused-rule", "no accepted connection used it in the window"
 	}
+}
+
+// insideRule reports whether r alone admits all that rules name by prefix.
+func insideRule(rules []policy.Rule, r *rule) bool {
+	return !slices.ContainsFunc(rules, func(n policy.Rule) bool {
+		boxes, exact := n.Boxes()
+		ok, _ := netset.CoveredAll(boxes, r.boxes)
+		return !exact || !ok
+	})
 }
 
 func plural(n int, what string) string {

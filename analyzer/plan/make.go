@@ -9,6 +9,7 @@ import (
 	"github.com/sgadvise/sgadvise/engine"
 	"github.com/sgadvise/sgadvise/engine/netset"
 	"github.com/sgadvise/sgadvise/engine/policy"
+	"github.com/sgadvise/sgadvise/ingest/flow"
 )
 
 // Input is what a plan is made from. Result is not changed.
@@ -105,10 +106,13 @@ func unfit(in Input) string {
 	}
 	rejectOnly := len(res.Connections) > 0
 	for i := range res.Connections {
-		rejectOnly = rejectOnly && res.Connections[i].Action == rejected
+		rejectOnly = rejectOnly && res.Connections[i].Action == flow.Reject
 	}
-	logs := res.Snapshot.FlowLogs
-	if rejectOnly || len(logs) > 0 && !slices.ContainsFunc(logs, func(l policy.FlowLog) bool { return l.Traffic != "REJECT" }) {
+	// The description of the flow log knows better than the traffic, if there is one.
+	if logs := res.Snapshot.FlowLogs; len(logs) > 0 {
+		rejectOnly = !slices.ContainsFunc(logs, func(l policy.FlowLog) bool { return l.Traffic != "REJECT" })
+	}
+	if rejectOnly {
 		return "the log holds rejected traffic only: it cannot show what the rules admit"
 	}
 	return ""

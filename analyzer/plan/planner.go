@@ -8,10 +8,7 @@ import (
 
 	"github.com/sgadvise/sgadvise/engine"
 	"github.com/sgadvise/sgadvise/engine/policy"
-	"github.com/sgadvise/sgadvise/ingest/flow"
 )
-
-const rejected = flow.Reject
 
 // planner holds what lasts over the rounds of one plan.
 type planner struct {

@@ -1,6 +1,7 @@
 package analyzer
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -249,17 +250,17 @@ func (e *Evidence) forPlan(vs []RuleVerdict) []plan.RuleEvidence {
 		if v.Rule.Implicit {
 			break
 		}
-		why := v.evidence.narrow
-		if why == "" {
-			why = v.evidence.unused
-		}
-		out = append(out, plan.RuleEvidence{
+		r := plan.RuleEvidence{
 			Attached:   v.evidence.attached,
 			Observable: v.evidence.observable,
 			NarrowOK:   v.evidence.narrow == "",
 			UnusedOK:   v.evidence.unused == "",
-			Why:        why,
-		})
+			Why:        cmp.Or(v.evidence.hidden, v.evidence.narrow, v.evidence.unused),
+		}
+		if v.Verdict == CannotJudge {
+			r.UnusedOK, r.Why = false, v.Reason
+		}
+		out = append(out, r)
 	}
 	return out
 }

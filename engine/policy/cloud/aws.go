@@ -86,7 +86,7 @@ func awsPages(f *file) (pages []*awsPage, known bool, err error) {
 		for _, m := range members {
 			switch m.name {
 			case "nexttoken":
-				p.next = p.next || !slices.Contains([]string{"null", `""`}, string(m.raw))
+				p.next = p.next || m.isToken()
 				continue
 			case "prefixlistid":
 				if err := json.Unmarshal(m.raw, &p.list); err != nil {
@@ -119,9 +119,7 @@ func awsPages(f *file) (pages []*awsPage, known bool, err error) {
 		if err := add(d.members, "", false); err != nil {
 			return nil, false, err
 		}
-		next := slices.ContainsFunc(d.members, func(m member) bool {
-			return m.name == "nexttoken" && !slices.Contains([]string{"null", `""`}, string(m.raw))
-		})
+		next := slices.ContainsFunc(d.members, func(m member) bool { return m.name == "nexttoken" && m.isToken() })
 		for _, m := range d.members {
 			inner, err := m.members()
 			if err == nil {
@@ -134,6 +132,9 @@ func awsPages(f *file) (pages []*awsPage, known bool, err error) {
 	}
 	return pages, known || len(pages) > 0, nil
 }
+
+// isToken reports whether e, a NextToken, is set.
+func (e element) isToken() bool { return string(e.raw) != "null" && string(e.raw) != `""` }
 
 // objects returns the elements of an array of objects; ok is false for other values.
 func (e element) objects() (es []element, ok bool, err error) {
@@ -148,9 +149,9 @@ func hasCIDR(es []element) bool {
 	return len(es) > 0 && bytes.Contains(bytes.ToLower(es[0].raw), []byte(`"cidr"`))
 }
 
-func claimsAWS(f *file) bool {
+func claimsAWS(f *file) (bool, error) {
 	if !f.isJSON {
-		return false
+		return false, nil
 	}
 	pages, known, err := awsPages(f)
 	for _, p := range pages {
@@ -158,7 +159,8 @@ func claimsAWS(f *file) bool {
 			f.kinds = append(f.kinds, part.kind.name)
 		}
 	}
-	return known || err != nil
+	f.pages = pages
+	return known, err
 }
 
 // located is something with the place it was read from.
@@ -170,7 +172,6 @@ type located[T any] struct {
 // awsReader gathers the pieces of all files before any snapshot is built: what a
 // rule means depends on groups that may come later.
 type awsReader struct {
-	page       *awsPage
 	seen       map[string]bool // names of kinds
 	pages      map[string][]*awsPage
 	groups     []located[awsGroup]
@@ -183,17 +184,14 @@ type awsReader struct {
 	entries    map[string]located[[]netip.Prefix]
 	flowLogs   []located[policy.FlowLog]
 	votes      map[string]int // objects for each owner
+	nameless   int            // rules that describe-security-group-rules does not have
 }
 
 func readAWS(files []*file, s *policy.Snapshot) error {
 	r := &awsReader{seen: make(map[string]bool), pages: make(map[string][]*awsPage),
 		entries: make(map[string]located[[]netip.Prefix]), votes: make(map[string]int)}
 	for _, f := range files {
-		pages, _, err := awsPages(f)
-		if err != nil {
-			return err
-		}
-		for _, p := range pages {
+		for _, p := range f.pages {
 			if err := r.readPage(p); err != nil {
 				return err
 			}
@@ -206,12 +204,11 @@ func readAWS(files []*file, s *policy.Snapshot) error {
 }
 
 func (r *awsReader) readPage(p *awsPage) error {
-	r.page = p
 	for _, part := range p.parts {
 		key := part.kind.name
 		r.seen[key] = true
 		if key == "prefix-list-entries" {
-			if err := r.beginEntries(); err != nil {
+			if err := r.beginEntries(p); err != nil {
 				return err
 			}
 			key += " of " + p.list
@@ -259,6 +256,7 @@ func (r *awsReader) build(s *policy.Snapshot) error {
 	keep(e)
 	acls, e := onlyOnce("network ACL", r.acls, func(a *policy.ACL) string { return a.ID }, formatACL)
 	keep(e)
+	keep(oneACLEach(acls))
 	subnets, e := onlyOnce("subnet", r.subnets, func(a *policy.Subnet) string { return a.ID }, formatSubnet)
 	keep(e)
 	interfaces, e := r.buildInterfaces()
@@ -315,8 +313,12 @@ func (r *awsReader) nameMissing(s *policy.Snapshot) {
 		what, effect string
 		here         bool
 	}{
-		{"security-groups", "names, owners and VPCs of groups are not known, and groups without rules not listed", len(s.Groups) == 0 || r.seen["security-groups"]},
-		{"security-group-rules", "rule ids are digests of the rules' own fields", len(r.groups) == 0 || r.seen["security-group-rules"]},
+		{"security-groups", "the rules of groups are not known", len(s.Groups) > 0 || r.seen["security-groups"]},
+		{"security-groups", "names and VPCs of groups are not known, and groups without rules not listed",
+			r.seen["security-groups"] || !r.seen["security-group-rules"]},
+		{"security-group-rules", "rule ids are digests of the rules' own fields", !r.seen["security-groups"] || r.seen["security-group-rules"]},
+		{"security-group-rules", fmt.Sprintf("%d rules are not in that export: their ids are digests; are the exports of the same time?", r.nameless),
+			!r.seen["security-group-rules"] || r.nameless == 0},
 		{"network-acls", "network ACLs are not replayed", len(s.ACLs) > 0 || r.seen["network-acls"]},
 		{"subnets", "network ACLs are not replayed: traffic inside a subnet, which passes none, cannot be told from other traffic", len(s.Subnets) > 0 || r.seen["subnets"]},
 		{"network-interfaces", "only the interfaces of instances are known: members of groups are incomplete, so rules that name a group are unknown",

@@ -119,6 +119,21 @@ func TestRuleIDsAreDigestsWithoutTheRulesExport(t *testing.T) {
 	}
 }
 
+// Every kind that is absent is named.
+func TestAbsentKindsAreNamed(t *testing.T) {
+	s := read(t, "testdata/aws/network-interfaces.json")
+	want := []string{"flow-logs", "group sg-def", "group sg-web", "history", "network-acls", "security-groups", "subnets"}
+	if got := missingWhats(s); !slices.Equal(got, want) {
+		t.Errorf("interfaces alone: missing %q, want %q", got, want)
+	}
+	s = read(t, "testdata/aws/security-groups.json")
+	want = []string{"flow-logs", "group sg-lost", "group sg-theirs", "history", "network-acls", "network-interfaces",
+		"prefix-list pl-a1", "prefix-list pl-b2", "security-group-rules", "subnets"}
+	if got := missingWhats(s); !slices.Equal(got, want) {
+		t.Errorf("groups alone: missing %q, want %q", got, want)
+	}
+}
+
 // Groups that only describe-security-group-rules knows are groups too.
 func TestRulesExportAlone(t *testing.T) {
 	s := read(t, "testdata/aws/security-group-rules.json")
@@ -149,6 +164,11 @@ func TestRulesOfBothExportsAreKept(t *testing.T) {
 	slices.Sort(got)
 	if want := []string{"r- 1", "sg 2"}; !slices.Equal(got, want) {
 		t.Errorf("rules %q, want %q", got, want)
+	}
+	if !slices.ContainsFunc(s.Missing, func(m policy.Missing) bool {
+		return m.What == "security-group-rules" && strings.HasPrefix(m.Effect, "1 rules are not in that export")
+	}) {
+		t.Errorf("the rule without an id is not mentioned: %v", s.Missing)
 	}
 }
 
@@ -266,6 +286,8 @@ func TestUnusableExportsAreRefused(t *testing.T) {
 		{entry(`{"RuleNumber": 1, "Protocol": "-1", "RuleAction": "allow"}`), `"" is not an address`},
 		{entry(`{"RuleNumber": 1, "Protocol": "6", "RuleAction": "allow", "CidrBlock": "10.0.0.0/8"}, {"RuleNumber": 1, "Protocol": "17", "RuleAction": "allow", "CidrBlock": "10.0.0.0/8"}`), "rule acl-1/ingress-1 occurs twice"},
 		{`{"NetworkAcls": [{"id": "r010", "rules": []}]}`, "network ACL without NetworkAclId"},
+		{`{"NetworkAcls": [{"NetworkAclId": "acl-1", "Entries": [], "Associations": [{"SubnetId": "s"}]}, {"NetworkAclId": "acl-2", "Entries": [], "Associations": [{"SubnetId": "s"}]}]}`,
+			"network ACLs acl-1 and acl-2 are both associated with s"},
 		{`{"Subnets": [{"SubnetId": "subnet-1"}]}`, "subnet-1 has no address block"},
 		{`{"Entries": [{"Cidr": "10.0.0.0/8"}]}`, "Entries of no known prefix list"},
 		{`{"FlowLogs": [{"FlowLogId": "fl-1", "ResourceId": "vpc-1"}]}`, `fl-1: TrafficType ""`},

@@ -121,3 +121,17 @@ func (entry *awsEntry) build(acl string) (policy.Rule, error) {
 	r.Ref = policy.Ref{Owner: acl, Rule: lineID(&r, uint64(r.Rank))}
 	return r, nil
 }
+
+// oneACLEach fails if two ACLs claim a subnet: it has exactly one.
+func oneACLEach(acls []policy.ACL) error {
+	of := make(map[string]string)
+	for i := range acls {
+		for _, s := range acls[i].Subnets {
+			if other, ok := of[s]; ok {
+				return fmt.Errorf("network ACLs %s and %s are both associated with %s: exports of different times?", other, acls[i].ID, s)
+			}
+			of[s] = acls[i].ID
+		}
+	}
+	return nil
+}

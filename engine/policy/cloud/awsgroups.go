@@ -182,7 +182,7 @@ func (r *awsReader) buildGroups() ([]policy.Group, error) {
 		}
 	}
 	for i := range groups {
-		b.join(&groups[i])
+		r.nameless += b.join(&groups[i])
 	}
 	return groups, nil
 }
@@ -268,8 +268,9 @@ func (b *groupBuilder) group(g *awsGroup, pos position) (policy.Group, error) {
 }
 
 // join gives the rules of g their ids, adds the rules that only the export with ids
-// has, and settles what may be edited.
-func (b *groupBuilder) join(g *policy.Group) {
+// has, and settles what may be edited. It returns the number of rules that stay
+// without an id of their own.
+func (b *groupBuilder) join(g *policy.Group) (nameless int) {
 	rows := b.byGroup[g.ID]
 	rules := make([]policy.Rule, 0, len(g.Rules))
 	for i := range g.Rules {
@@ -280,6 +281,7 @@ func (b *groupBuilder) join(g *policy.Group) {
 		}
 		if len(same) == 0 {
 			rules = append(rules, *r)
+			nameless++
 		}
 	}
 	for _, same := range rows {
@@ -295,6 +297,7 @@ func (b *groupBuilder) join(g *policy.Group) {
 	if len(rules) > 0 {
 		g.Rules = rules
 	}
+	return nameless
 }
 
 // mergeSame leaves one of the rules with the same substance, in the order of their

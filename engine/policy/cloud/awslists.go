@@ -96,8 +96,7 @@ var listInName = regexp.MustCompile(`pl-[0-9a-f]+`)
 
 // beginEntries settles whose entries the page holds: the reply of
 // get-managed-prefix-list-entries does not say.
-func (r *awsReader) beginEntries() error {
-	p := r.page
+func (r *awsReader) beginEntries(p *awsPage) error {
 	if p.list == "" {
 		p.list = listInName.FindString(filepath.Base(p.pos.file.path))
 	}

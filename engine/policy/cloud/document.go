@@ -27,9 +27,9 @@ type element struct {
 	pos position
 }
 
-func keyName(key string) string {
-	return strings.NewReplacer("_", "", "-", "").Replace(strings.ToLower(key))
-}
+var keySeparators = strings.NewReplacer("_", "", "-", "")
+
+func keyName(key string) string { return keySeparators.Replace(strings.ToLower(key)) }
 
 // splitDocuments finds the documents of f.
 func splitDocuments(f *file) ([]document, error) {

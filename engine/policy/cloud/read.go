@@ -33,9 +33,9 @@ const Ignored = "ignored"
 type Cloud struct {
 	Name string
 
-	// claims reports whether f is of this family. It may leave what it found in
-	// f.kinds; a file of the family that holds nothing of use has no kinds.
-	claims func(f *file) bool
+	// claims reports whether f is of this family, and leaves what f holds in f.kinds;
+	// a file of the family that holds nothing of use has no kinds.
+	claims func(f *file) (bool, error)
 	// read adds what the files, all claimed, hold to s.
 	read func(files []*file, s *policy.Snapshot) error
 }
@@ -64,8 +64,10 @@ func Read(paths []string, opt Options) (*policy.Snapshot, []Input, error) {
 		if err := f.load(); err != nil {
 			return nil, nil, err
 		}
-		i := slices.IndexFunc(Clouds, func(c Cloud) bool { return c.claims(f) })
+		i, err := claimant(f)
 		switch {
+		case err != nil:
+			return nil, nil, err
 		case i < 0 && f.named:
 			return nil, nil, f.unclaimed()
 		case i >= 0 && len(f.kinds) > 0:
@@ -97,6 +99,16 @@ func Read(paths []string, opt Options) (*policy.Snapshot, []Input, error) {
 	return s, inputs, nil
 }
 
+// claimant returns the index of the family that f belongs to, -1 if there is none.
+func claimant(f *file) (int, error) {
+	for i, c := range Clouds {
+		if ok, err := c.claims(f); ok || err != nil {
+			return i, err
+		}
+	}
+	return -1, nil
+}
+
 // finish names what s refers to and does not hold, and seals it.
 func finish(s *policy.Snapshot) error {
 	slices.SortFunc(s.Platform, policy.ComparePrefix)
@@ -112,6 +124,7 @@ type file struct {
 	raw    func() ([]byte, error)
 	data   []byte // uncompressed
 	docs   []document
+	pages  []*awsPage // what the AWS reader found in docs
 	isJSON bool
 	digest string
 	kinds  []string
@@ -140,7 +153,10 @@ func open(paths []string, opt Options) ([]*file, error) {
 					return filepath.SkipDir
 				}
 			case !d.IsDir():
-				add(path, false)
+				// Through links; pipes and sockets are no exports.
+				if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+					add(path, false)
+				}
 			}
 			return nil
 		})

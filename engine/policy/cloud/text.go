@@ -37,9 +37,9 @@ var statements = map[string]func(*textReader, *words) error{
 }
 
 // claimsText recognises a text whose first line with words starts with a statement.
-func claimsText(f *file) bool {
+func claimsText(f *file) (bool, error) {
 	if f.isJSON {
-		return false
+		return false, nil
 	}
 	for line := range strings.Lines(string(f.data)) {
 		t, err := tokens(strings.TrimRight(line, "\n"))
@@ -47,12 +47,12 @@ func claimsText(f *file) bool {
 			continue
 		}
 		if err != nil || statements[t[0].text] == nil || t[0].quoted || t[0].key != "" {
-			return false
+			return false, nil
 		}
 		f.kinds = []string{"policy"}
-		return true
+		return true, nil
 	}
-	return false
+	return false, nil
 }
 
 // textReader adds texts to a snapshot.

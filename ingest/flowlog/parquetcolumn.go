@@ -43,6 +43,8 @@ type parquetColumn struct {
 	codes []int32       // of a dictionary page; the values are then those of the dictionary
 	vals  parquetValues // of the page or of the dictionary
 	at    []int32       // of each row of the run: position in codes or vals, -1: null
+	there int           // rows of the run that are not null
+	dense []uint64      // scratch: the numbers of those
 
 	num       []uint64 // parsed dictionary of a column of numbers or words
 	addr      []flow.Addr
@@ -129,19 +131,27 @@ func (c *parquetColumn) load() (int, error) {
 			return 0, err
 		}
 		c.page, c.row, c.rows, c.value = page, 0, int(page.NumRows()), 0
-		if c.nullable && page.NumNulls() > 0 {
+		need := c.rows
+		if nulls := int(page.NumNulls()); c.nullable && nulls > 0 {
 			c.def = page.DefinitionLevels()
+			need -= nulls
 		}
 		data := page.Data()
 		dict := page.Dictionary()
 		if dict == nil {
 			c.vals = c.valuesOf(&data)
+			if c.vals.len() < need {
+				return 0, errFewValues
+			}
 			continue
 		}
 		content := dict.Page()
 		values := content.Data()
 		c.vals = c.valuesOf(&values)
 		c.codes = data.Int32()
+		if len(c.codes) < need {
+			return 0, errFewValues
+		}
 		if c.dict != dict {
 			c.dict = dict
 			c.parseDictionary()
@@ -180,19 +190,21 @@ func resized[T any](s []T, n int) []T {
 
 // locate finds the place of the value of each of the n rows of the run.
 func (c *parquetColumn) locate(n int) {
+	c.there = n
 	if c.def == nil {
 		return
 	}
 	c.at = resized(c.at, n)
 	at := int32(c.value)
 	for i, level := range c.def[c.row : c.row+n] {
-		if level == 0 {
+		if level != 1 {
 			c.at[i] = -1
 			continue
 		}
 		c.at[i] = at
 		at++
 	}
+	c.there = int(at) - c.value
 }
 
 // place returns the position of the value of row i of the run in vals, -1 if null.
@@ -211,40 +223,74 @@ func (c *parquetColumn) place(i int) int {
 
 // advance steps over the n rows of the run.
 func (c *parquetColumn) advance(n int) {
-	if c.def == nil {
-		c.value += n
-	} else {
-		for _, at := range c.at[:n] {
-			if at >= 0 {
-				c.value++
-			}
-		}
-	}
+	c.value += c.there
 	c.row += n
 }
 
 // numbers fills out with what the run holds of a column of numbers or words.
 func (c *parquetColumn) numbers(out []uint64) {
-	switch {
-	case c.def != nil:
-		absent := absentNumber(c.field)
-		for i := range out {
-			switch p := c.place(i); {
-			case p < 0:
-				out[i] = absent
-			case c.codes != nil:
-				out[i] = c.num[p]
-			default:
-				out[i] = c.parseNumber(p)
-			}
+	if c.def == nil {
+		c.present(out)
+		return
+	}
+	c.dense = resized(c.dense, c.there)
+	c.present(c.dense)
+	absent := absentNumber(c.field)
+	for i, at := range c.at {
+		if at < 0 {
+			out[i] = absent
+		} else {
+			out[i] = c.dense[int(at)-c.value]
 		}
+	}
+}
+
+// present fills out with the numbers or words of the run that are not null.
+func (c *parquetColumn) present(out []uint64) {
+	lo, hi := c.value, c.value+len(out)
+	switch {
 	case c.codes != nil:
-		for i, code := range c.codes[c.value : c.value+len(out)] {
+		for i, code := range c.codes[lo:hi] {
 			out[i] = c.num[code]
 		}
+	case c.kind == parquet.Int32 && !c.unsigned && c.unit == 1:
+		for i, v := range c.vals.i32[lo:hi] {
+			out[i] = uint64(int64(v))
+		}
+		plainNumbers(c.field, out)
+	case c.kind == parquet.Int64 && !c.unsigned && c.unit == 1:
+		for i, v := range c.vals.i64[lo:hi] {
+			out[i] = uint64(v)
+		}
+		plainNumbers(c.field, out)
 	default:
 		for i := range out {
-			out[i] = c.parseNumber(c.value + i)
+			out[i] = c.parseNumber(lo + i)
+		}
+	}
+}
+
+// plainNumbers is plainNumber for signed numbers, all at once; what is negative
+// becomes odd.
+func plainNumbers(f Field, v []uint64) {
+	most := uint64(math.MaxInt64)
+	switch f {
+	case SrcPort, DstPort:
+		most = math.MaxUint16
+	case Protocol:
+		most = math.MaxUint8
+	case Packets, Bytes:
+	default:
+		for i, n := range v {
+			if v[i] = odd; int64(n) >= 0 {
+				v[i] = plainNumber(f, n)
+			}
+		}
+		return
+	}
+	for i, n := range v {
+		if n > most {
+			v[i] = odd
 		}
 	}
 }
@@ -283,6 +329,20 @@ func (c *parquetColumn) parseAddr(p int) flow.Addr {
 		return flow.Addr{}
 	}
 	return oddAddr
+}
+
+// checkNames checks that the codes of the n rows of the run are in the dictionary,
+// for name looks them up where a panic would not be caught.
+func (c *parquetColumn) checkNames(n int) error {
+	if c.codes == nil {
+		return nil
+	}
+	for i := range n {
+		if p := c.place(i); p >= c.vals.len() {
+			return fmt.Errorf("it refers to value %d of %d", p, c.vals.len())
+		}
+	}
+	return nil
 }
 
 // name returns the index of the interface of row i of the run in the current batch.
@@ -477,6 +537,8 @@ func (v *parquetValues) len() int {
 }
 
 func (v *parquetValues) bytes(p int) []byte { return v.data[v.offs[p]:v.offs[p+1]] }
+
+var errFewValues = errors.New("a page has fewer values than it says")
 
 // endOf turns the end of the pages before the last row into an error.
 func endOf(err error) error {

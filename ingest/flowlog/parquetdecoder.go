@@ -121,11 +121,7 @@ func (d *parquetDecoder) load(n int) (int, error) {
 			c.locate(n)
 			switch {
 			case c.field == InterfaceID:
-				for k := range n { // only to know that the values are there
-					if p := c.place(k); p >= c.vals.len() {
-						return fmt.Errorf("it refers to value %d of %d", p, c.vals.len())
-					}
-				}
+				return c.checkNames(n)
 			case d.addr[c.field] != nil:
 				c.addresses(d.addr[c.field][:n])
 			default:

@@ -43,23 +43,34 @@ func (w *Weights) Exposure(boxes []netset.Box) netset.Size { return newMeasure(w
 // measure is Weights made ready for sums.
 type measure struct {
 	public, private uint64
-	blocks          []netset.Addrs // disjoint, in order
+	blocks4         []span4        // private, disjoint
+	blocks6         []netset.Addrs // private, disjoint
 	port, admin     uint64
 	admins          []uint16    // in order, distinct
 	before          [257]uint64 // service weight of all protocols before this one
 }
+
+// span4 is an interval of IPv4 addresses.
+type span4 struct{ first, last uint32 }
 
 func newMeasure(w *Weights) *measure {
 	m := &measure{public: w.Public, private: w.Private, port: w.Port, admin: w.AdminPort}
 	m.admins = slices.Clone(w.AdminPorts)
 	slices.Sort(m.admins)
 	m.admins = slices.Compact(m.admins)
+	var blocks []netset.Addrs
 	for _, p := range w.Blocks {
 		if p.IsValid() {
-			m.blocks = append(m.blocks, netset.AddrsOf(p))
+			blocks = append(blocks, netset.AddrsOf(p))
 		}
 	}
-	m.blocks = outermost(m.blocks)
+	for _, b := range outermost(blocks) {
+		if b.Is4() {
+			m.blocks4 = append(m.blocks4, span4{b.First.V4(), b.Last.V4()})
+		} else {
+			m.blocks6 = append(m.blocks6, b)
+		}
+	}
 	for p := range 256 {
 		m.before[p+1] = m.before[p] + m.within(netset.ServiceOf(flow.Proto(p), netset.AllPorts))
 	}
@@ -88,17 +99,23 @@ func outermost(as []netset.Addrs) []netset.Addrs {
 
 // addrs returns the weight of the addresses of a.
 func (m *measure) addrs(a netset.Addrs) netset.Size {
-	i, _ := slices.BinarySearchFunc(m.blocks, a, func(b, a netset.Addrs) int { return b.Last.Compare(a.First) })
-	n := a.Size()
-	var private netset.Size
-	for ; i < len(m.blocks); i++ {
-		x, ok := m.blocks[i].Intersect(a)
-		if !ok {
-			break
+	if a.Is4() { // most calls: words are enough
+		first, last := a.First.V4(), a.Last.V4()
+		var private uint64
+		for _, b := range m.blocks4 {
+			if b.first <= last && first <= b.last {
+				private += uint64(min(last, b.last)-max(first, b.first)) + 1
+			}
 		}
-		private = private.Add(x.Size())
+		return netset.SizeOf(uint64(last-first) + 1 - private).Mul(m.public).Add(netset.SizeOf(private).Mul(m.private))
 	}
-	return n.Sub(private).Mul(m.public).Add(private.Mul(m.private))
+	var private netset.Size
+	for _, b := range m.blocks6 {
+		if x, ok := b.Intersect(a); ok {
+			private = private.Add(x.Size())
+		}
+	}
+	return a.Size().Sub(private).Mul(m.public).Add(private.Mul(m.private))
 }
 
 // services returns the weight of the services of s.

@@ -39,19 +39,19 @@ func (s *solver) shrink(rs []rect, ts []tuple) []rect {
 	var out []rect
 	for _, o := range order {
 		var h rect
-		any := false
+		found := false
 		each(o.rect, func(i int) {
 			if holders[i] > 1 {
 				return
 			}
-			if !any {
-				h, any = ts[i].rect(), true
+			if !found {
+				h, found = ts[i].rect(), true
 				return
 			}
 			h.s, h.a = join(h.s, ts[i].s), h.a.Hull(ts[i].a)
 		})
 		each(o.rect, func(i int) { holders[i]-- })
-		if !any {
+		if !found {
 			continue
 		}
 		if i := s.namedAround(h.a); i >= 0 && o.a.Covers(s.named[i]) && s.m.addrs(s.named[i]).Less(s.m.addrs(h.a).Mul(full)) {

@@ -100,8 +100,21 @@ func (s *solver) portfolio(c *class, budget int) curve {
 	return s.contest(c, budget)
 }
 
+// contest lets the methods compete.
 func (s *solver) contest(c *class, budget int) curve {
 	ts := c.tuples()
+	out := s.propose(c, ts, budget)
+	if len(ts) <= searchPoints {
+		s.localSearch(out, ts)
+	}
+	if len(ts) <= exactPoints {
+		s.exact(out, ts)
+	}
+	return out
+}
+
+// propose returns the best of the slabs and of agglomeration from them.
+func (s *solver) propose(c *class, ts []tuple, budget int) curve {
 	out := newCurve(budget)
 	twice := min(2*budget, len(ts))
 	var seeds [][]rect
@@ -126,11 +139,6 @@ func (s *solver) contest(c *class, budget int) curve {
 		for _, rs := range s.agglomerate(seed, budget) {
 			s.improve(out, rs, ts, "agglomeration")
 		}
-	}
-	if len(ts) <= exactPoints {
-		s.exact(out, ts)
-	} else if len(ts) <= searchPoints {
-		s.localSearch(out, ts)
 	}
 	return out
 }

@@ -27,7 +27,7 @@ func Knapsack(addrs []flow.Addr, budget int, w *Weights) []AddrCover {
 		points = append(points, Point{a, netset.Point(0, 0)}) // weighs 1
 	}
 	s := newSolver(Options{Weights: w})
-	var curves []curve
+	var families [][]tuple
 	distinct := 0
 	for _, v4 := range []bool{true, false} {
 		ts, ok := s.tuples(points, v4)
@@ -35,15 +35,20 @@ func Knapsack(addrs []flow.Addr, budget int, w *Weights) []AddrCover {
 			return nil
 		}
 		if len(ts) > 0 {
+			families = append(families, ts)
 			distinct += len(ts)
-			curves = append(curves, s.oneService(newClass(ts), min(budget, len(ts))))
 		}
 	}
-	if len(curves) == 0 || budget < 1 {
+	budget = min(budget, distinct, maxBudget)
+	if budget < 1 {
 		return nil
 	}
+	var curves []curve
+	for _, ts := range families {
+		curves = append(curves, s.oneService(newClass(ts), budget))
+	}
 	var out []AddrCover
-	for _, a := range combine(curves, min(budget, distinct)) {
+	for _, a := range combine(curves, budget) {
 		var c AddrCover
 		for _, r := range a.rects {
 			p, _ := r.a.Prefix()

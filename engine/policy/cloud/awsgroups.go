@@ -146,7 +146,7 @@ func isManaged(tags []awsTag) bool {
 type groupBuilder struct {
 	account map[string]string                    // group → owner, of every group that is here
 	owners  map[string]bool                      // accounts whose groups may be edited
-	byGroup map[string]map[string][]*policy.Rule // group → substance → rules with ids
+	byGroup map[string]map[string][]*policy.Rule // group → digest → rules with ids
 }
 
 func (r *awsReader) buildGroups() ([]policy.Group, error) {
@@ -233,7 +233,7 @@ func (b *groupBuilder) addRows(raw []located[awsGroupRule]) error {
 			m = make(map[string][]*policy.Rule)
 			b.byGroup[r.Ref.Owner] = m
 		}
-		key := substance(r)
+		key := RuleDigest(r)
 		m[key] = append(m[key], r)
 	}
 	return nil
@@ -261,9 +261,6 @@ func (b *groupBuilder) group(g *awsGroup, pos position) (policy.Group, error) {
 		}
 	}
 	out.Rules = mergeSame(out.Rules)
-	for i := range out.Rules {
-		out.Rules[i].Ref.Rule = RuleDigest(&out.Rules[i])
-	}
 	return out, nil
 }
 
@@ -275,7 +272,7 @@ func (b *groupBuilder) join(g *policy.Group) (nameless int) {
 	rules := make([]policy.Rule, 0, len(g.Rules))
 	for i := range g.Rules {
 		r := &g.Rules[i]
-		same := rows[substance(r)]
+		same := rows[r.Ref.Rule]
 		for _, row := range same {
 			combine(row, r)
 		}
@@ -300,25 +297,26 @@ func (b *groupBuilder) join(g *policy.Group) (nameless int) {
 	return nameless
 }
 
-// mergeSame leaves one of the rules with the same substance, in the order of their
-// substance.
+// mergeSame leaves one of the rules with the same substance, and names each by its
+// digest.
 func mergeSame(rules []policy.Rule) []policy.Rule {
 	at := make(map[string]int, len(rules))
 	var out []policy.Rule
 	for i := range rules {
-		key := substance(&rules[i])
-		if j, ok := at[key]; ok {
+		id := RuleDigest(&rules[i])
+		if j, ok := at[id]; ok {
 			combine(&out[j], &rules[i])
 			continue
 		}
-		at[key] = len(out)
+		at[id] = len(out)
+		rules[i].Ref.Rule = id
 		out = append(out, rules[i])
 	}
-	slices.SortFunc(out, func(a, b policy.Rule) int { return strings.Compare(substance(&a), substance(&b)) })
+	slices.SortFunc(out, func(a, b policy.Rule) int { return a.Ref.Compare(b.Ref) })
 	return out
 }
 
-// combine adds to r what other, a rule of the same substance, knows better. A
+// combine adds to r what other, a rule of the same digest, knows better. A
 // reference is dead only if both say so: one peering of two may be gone.
 func combine(r, other *policy.Rule) {
 	if r.Description == "" || other.Description != "" && other.Description < r.Description {

@@ -11,14 +11,14 @@ import (
 
 // RuleDigest returns the id of a rule that has none of its own: "r-" and a digest of
 // what the rule matches and does. Owner, description and what is known of a
-// referenced group do not count, so the id is the same in every export.
+// referenced group do not count, so the id is the same in every export. Two rules of
+// a group with the same digest are one rule.
 func RuleDigest(r *policy.Rule) string {
 	sum := sha256.Sum256([]byte(substance(r)))
 	return "r-" + hex.EncodeToString(sum[:8])
 }
 
-// substance writes what r matches and does. Two rules of a group with the same
-// substance are one rule.
+// substance writes what r matches and does.
 func substance(r *policy.Rule) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s %d", r.Direction, r.Action, r.Rank)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -11,10 +10,15 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/parquet-go/parquet-go"
+
+	"github.com/sgadvise/sgadvise/engine/policy"
+	"github.com/sgadvise/sgadvise/engine/policy/cloud"
+	"github.com/sgadvise/sgadvise/ingest/flow"
 )
 
 // selfCheck makes 2,000 records in every format and reads back what was written:
-// all records are there, in every format the same, and the exports are JSON.
+// all records are there, in every format the same, and the exports, read by the
+// program's own reader, explain the action of every opener.
 func selfCheck() error {
 	dir, err := os.MkdirTemp("", "gen")
 	if err != nil {
@@ -44,20 +48,48 @@ func selfCheck() error {
 			return fmt.Errorf("form %d differs from the text form", i)
 		}
 	}
-	exports, err := filepath.Glob(filepath.Join(o.out, "policy", "*.json"))
-	if err != nil || len(exports) < 8 {
-		return fmt.Errorf("%d policy exports: %v", len(exports), err)
+	return replay(&o)
+}
+
+// replay asks the reference evaluator about every record that opens a TCP connection.
+func replay(o *options) error {
+	snap, _, err := cloud.Read([]string{filepath.Join(o.out, "policy")}, cloud.Options{})
+	if err != nil {
+		return err
 	}
-	for _, name := range exports {
-		b, err := os.ReadFile(name)
-		if err != nil {
-			return err
-		}
-		if !json.Valid(b) {
-			return fmt.Errorf("%s: not JSON", name)
+	for _, m := range snap.Missing {
+		if m.What != "history" { // no export has it
+			return fmt.Errorf("the exports lack %s", m.What)
 		}
 	}
-	return nil
+	type where struct {
+		id string
+		d  flow.Direction
+	}
+	paths := map[where][]policy.Stage{}
+	judged := 0
+	err = newTraffic(newWorld(o.ifaces, o.seed), o.seed, o.clients, o.skip).run(10*o.records, o.days, func(r *record) error {
+		if r.proto != 6 || r.flags&2 == 0 || r.flags&16 != 0 {
+			return nil
+		}
+		c := policy.Conn{Direction: flow.Ingress, Proto: flow.TCP, Local: r.dst, Remote: r.src, LocalPort: r.dstPort, RemotePort: r.srcPort, ICMP: policy.AnyICMP}
+		if r.egress {
+			c = policy.Conn{Direction: flow.Egress, Proto: flow.TCP, Local: r.src, Remote: r.dst, LocalPort: r.srcPort, RemotePort: r.dstPort, ICMP: policy.AnyICMP}
+		}
+		at := where{r.at.id, c.Direction}
+		if paths[at] == nil {
+			paths[at] = snap.Path(at.id, at.d)
+		}
+		judged++
+		if v := policy.Decide(paths[at], &c).Verdict; (v == policy.Allowed) != r.accept || v == policy.Unknown {
+			return fmt.Errorf("%s %v: the policy says %s, the log %s", r.at.id, c, v, actionName(r.accept))
+		}
+		return nil
+	})
+	if err == nil && judged < o.records {
+		err = fmt.Errorf("only %d records were judged", judged)
+	}
+	return err
 }
 
 // readBack returns the records of all logs under dir as lines of text without headers.

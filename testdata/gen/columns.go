@@ -55,13 +55,13 @@ type parquetSink struct {
 }
 
 var codecs = map[string]compress.Codec{
-	"none": &parquet.Uncompressed, "snappy": &parquet.Snappy, "gzip": &parquet.Gzip, "zstd": &parquet.Zstd, "lz4": &parquet.Lz4Raw,
+	"none": &parquet.Uncompressed, "snappy": &parquet.Snappy, "gzip": &parquet.Gzip, "zstd": &parquet.Zstd,
 }
 
 func newParquetSink(w io.Writer, codec string, groupRows int64) (*parquetSink, error) {
 	c, ok := codecs[codec]
 	if !ok {
-		return nil, fmt.Errorf("codec %q is not one of none, snappy, gzip, zstd, lz4", codec)
+		return nil, fmt.Errorf("codec %q is not one of none, snappy, gzip, zstd", codec)
 	}
 	return &parquetSink{
 		w:    parquet.NewGenericWriter[row](w, parquet.Compression(c), parquet.MaxRowsPerRowGroup(groupRows)),

@@ -38,7 +38,7 @@ func main() {
 	flag.IntVar(&o.records, "records", 100_000, "number of records")
 	flag.IntVar(&o.ifaces, "interfaces", 500, "number of network interfaces, 10 to 4000")
 	flag.StringVar(&o.format, "format", "v2", "v2, v5 (all fields of versions 2 to 5), csv or parquet (both with the fields of v5)")
-	flag.StringVar(&o.codec, "codec", "snappy", "of parquet: none, snappy, gzip, zstd, lz4")
+	flag.StringVar(&o.codec, "codec", "snappy", "of parquet: none, snappy, gzip, zstd")
 	flag.Int64Var(&o.groupRows, "group-rows", 1_000_000, "of parquet: rows in a row group")
 	flag.IntVar(&o.days, "days", 30, "days over which the records spread")
 	flag.IntVar(&o.files, "files", 1, "number of log files")

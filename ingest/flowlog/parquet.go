@@ -23,19 +23,19 @@ import (
 // Row groups are decoded by up to workers goroutines (0: one), but emit is called by
 // one goroutine at a time; a batch is valid during the call only. If DecodeParquet
 // returns an error, batches may have been emitted before, the Stats are nil, and the
-// file must not count as read. The error is that of emit or of ctx, or says what is
-// wrong with the file and begins with its name.
+// file must not count as read. The error is that of emit or of ctx as it was, or says what
+// is wrong with the file and begins with its name; what it wraps does not.
 //
 // Sizes that a damaged file claims are checked before memory is spent on them. What
 // is not checked is how far a compressed page really expands.
 func DecodeParquet(ctx context.Context, r io.ReaderAt, size int64, name string, workers int, emit func(*store.Batch) error) (*Stats, error) {
 	file, err := openParquet(r, size)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, inFile(name, err)
 	}
 	schema, err := readSchema(file)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, inFile(name, err)
 	}
 
 	groups := file.Metadata().RowGroups
@@ -43,11 +43,11 @@ func DecodeParquet(ctx context.Context, r io.ReaderAt, size int64, name string, 
 	for g := range groups {
 		n := groups[g].NumRows
 		if before[g+1] = before[g] + n; n < 0 || before[g+1] < before[g] {
-			return nil, fmt.Errorf("%s: row group %d: damaged: it has %d rows", name, g+1, n)
+			return nil, inFile(name, fmt.Errorf("row group %d: damaged: it has %d rows", g+1, n))
 		}
 		for _, c := range schema.columns {
 			if codec := groups[g].Columns[c.index].MetaData.Codec; !readable(codec) {
-				return nil, fmt.Errorf("%s: column %s: compression %s is not read; snappy, gzip, zstd and brotli are", name, c.field, codec)
+				return nil, inFile(name, fmt.Errorf("column %s: compression %s is not read; snappy, gzip, zstd and brotli are", c.field, codec))
 			}
 		}
 	}
@@ -84,7 +84,7 @@ func DecodeParquet(ctx context.Context, r io.ReaderAt, size int64, name string, 
 	}
 	for g, err := range failed {
 		if err != nil {
-			return nil, fmt.Errorf("%s: row group %d: %w", name, g+1, err)
+			return nil, inFile(name, fmt.Errorf("row group %d: %w", g+1, err))
 		}
 	}
 	stats := &Stats{}
@@ -99,6 +99,9 @@ func DecodeParquet(ctx context.Context, r io.ReaderAt, size int64, name string, 
 	}
 	return stats, nil
 }
+
+// inFile puts the name of the file before an error of its content.
+func inFile(name string, err error) error { return fmt.Errorf("%s: %w", name, err) }
 
 // readable reports whether pages of a codec can be trusted. LZ4_RAW cannot: version
 // 0.32.0 of the library returns other bytes than it decompressed when a page shrank

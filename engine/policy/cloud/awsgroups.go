@@ -297,7 +297,7 @@ func (b *groupBuilder) join(g *policy.Group) (nameless int) {
 	return nameless
 }
 
-// mergeSame leaves one of the rules with the same substance, and names each by its
+// mergeSame leaves one of the rules with the same digest, and names each by its
 // digest.
 func mergeSame(rules []policy.Rule) []policy.Rule {
 	at := make(map[string]int, len(rules))

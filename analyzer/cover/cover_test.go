@@ -135,12 +135,12 @@ func TestSolveMatchesExhaustiveSearchOnMixedPoints(t *testing.T) {
 	}
 }
 
-// Without the exact search and the local one, the methods must still be near.
+// Without the exact search the methods must still be near.
 func TestPortfolioIsNearTheOptimum(t *testing.T) {
 	rng := rand.New(rand.NewPCG(42, 45))
-	for shape, allow := range []struct{ optimal, mean, worst float64 }{{0.92, 1.01, 1.5}, {0.97, 1.003, 1.2}, {0.92, 1.01, 1.7}} {
+	for shape, allow := range []struct{ optimal, mean, worst float64 }{{0.96, 1.004, 1.4}, {0.98, 1.002, 1.3}, {0.96, 1.006, 1.6}} {
 		cases, optimal, sum, worst := 0, 0, 0.0, 0.0
-		for range 120 {
+		for range 80 {
 			points := scatter(rng, shape, 11)
 			s := newSolver(Options{})
 			ts, _ := s.tuples(points, true)
@@ -150,6 +150,7 @@ func TestPortfolioIsNearTheOptimum(t *testing.T) {
 			}
 			const budget = 5
 			got := s.propose(c, ts, budget)
+			s.localSearch(got, ts)
 			best := newCurve(budget)
 			for i := range got {
 				best[i] = got[i]
@@ -170,7 +171,7 @@ func TestPortfolioIsNearTheOptimum(t *testing.T) {
 		}
 		share, mean := float64(optimal)/float64(cases), sum/float64(cases)
 		t.Logf("shape %d: %d cases, %.1f %% optimal, mean ratio %.4f, worst %.2f", shape, cases, 100*share, mean, worst)
-		if cases < 300 || share < allow.optimal || mean > allow.mean || worst > allow.worst {
+		if cases < 250 || share < allow.optimal || mean > allow.mean || worst > allow.worst {
 			t.Errorf("shape %d: %d cases, %.3f optimal, mean ratio %.4f, worst %.2f", shape, cases, share, mean, worst)
 		}
 	}

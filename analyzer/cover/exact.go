@@ -28,14 +28,13 @@ type exactSearch struct {
 	own    []netset.Size // price of each point that no box can hold in part
 	cands  []candidate
 	best   answer
-	nodes  int
+	nodes  int // visited
+	limit  int
 	chosen []rect
 }
 
-// exact offers the best covers of up to exactPoints points to c, and marks as optimal
-// those that it could prove.
-func (s *solver) exact(c curve, ts []tuple) {
-	e := &exactSearch{s: s, ts: ts, cands: s.candidates(ts)}
+func (s *solver) newSearch(ts []tuple, limit int) *exactSearch {
+	e := &exactSearch{s: s, ts: ts, cands: s.candidates(ts), limit: limit}
 	for _, t := range ts {
 		// A box that does not hold an interval of ports may still share some of it.
 		var own netset.Size
@@ -44,10 +43,17 @@ func (s *solver) exact(c curve, ts []tuple) {
 		}
 		e.own = append(e.own, own)
 	}
+	return e
+}
+
+// exact offers the best covers of up to exactPoints points to c, and marks as optimal
+// those that it could prove.
+func (s *solver) exact(c curve, ts []tuple) {
+	e := s.newSearch(ts, exactNodes)
 	for k := 1; k <= len(c); k++ {
 		e.best = c[k-1]
 		e.search(0, netset.Size{}, k)
-		if e.nodes >= exactNodes {
+		if e.nodes >= e.limit {
 			return
 		}
 		if e.best.price.Less(c[k-1].price) {
@@ -110,7 +116,7 @@ func (s *solver) candidates(ts []tuple) []candidate {
 // that is not. price is that of the chosen ones.
 func (e *exactSearch) search(held uint32, price netset.Size, k int) {
 	e.nodes++
-	if e.nodes >= exactNodes {
+	if e.nodes >= e.limit {
 		return
 	}
 	first := bits.TrailingZeros32(^held)

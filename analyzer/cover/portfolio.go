@@ -14,6 +14,8 @@ const (
 	searchRounds = 12    // per number of boxes; the gain of more is in the per mille
 	searchWork   = 200   // rounds in all
 	mendPoints   = 24    // points that local search covers anew at a time
+	mendExact    = 8     // points up to which it does so by branch and bound,
+	mendNodes    = 100   // in so many nodes
 )
 
 // family solves the points of one address family.
@@ -150,18 +152,18 @@ func (s *solver) localSearch(c curve, ts []tuple) {
 	for k := 2; k <= len(c); k++ {
 		rng := rand.New(rand.NewPCG(s.seed, uint64(k)))
 		for range rounds {
-			cur := c[k-1].rects
-			if len(cur) < 2 {
+			cur := c[k-1]
+			if len(cur.rects) < 2 {
 				break
 			}
-			s.improve(c, s.mend(cur, ts, k, rng), ts, "local search")
+			s.improve(c, s.mend(cur.rects, cur.price, ts, k, rng), ts, "local search")
 		}
 	}
 }
 
-// mend returns a cover by at most k rects that shares most of them with rs; nil: this
-// round found none.
-func (s *solver) mend(rs []rect, ts []tuple, k int, rng *rand.Rand) []rect {
+// mend returns a cover by at most k rects that shares most of them with rs, whose price
+// is given; nil: this round found none.
+func (s *solver) mend(rs []rect, price netset.Size, ts []tuple, k int, rng *rand.Rand) []rect {
 	at := rng.IntN(len(rs))
 	type near struct {
 		i    int
@@ -194,10 +196,10 @@ func (s *solver) mend(rs []rect, ts []tuple, k int, rng *rand.Rand) []rect {
 			kept = append(kept, r)
 		}
 	}
-	var open []rect
+	var open []tuple
 	for _, t := range ts {
 		if !slices.ContainsFunc(kept, func(r rect) bool { return r.holds(t) }) {
-			if open = append(open, t.rect()); len(open) > mendPoints {
+			if open = append(open, t); len(open) > mendPoints {
 				return nil
 			}
 		}
@@ -206,7 +208,13 @@ func (s *solver) mend(rs []rect, ts []tuple, k int, rng *rand.Rand) []rect {
 	if len(open) == 0 || room < 1 {
 		return nil
 	}
-	merged := s.agglomerate(open, room)
+	if len(open) <= mendExact { // next to what is kept, not apart from it
+		e := s.newSearch(open, mendNodes)
+		e.chosen, e.best.price = kept, price
+		e.search(0, s.price(kept), room)
+		return e.best.rects
+	}
+	merged := s.agglomerate(rectsOf(open), room)
 	if len(merged) == 0 { // the bound keeps them apart
 		return nil
 	}

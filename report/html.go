@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"io"
 	"strconv"
+	"strings"
 
 	"github.com/sgadvise/sgadvise/report/chart"
 )
@@ -46,38 +47,38 @@ func HTML(w io.Writer, r *Report) error {
 // page is the document in the words and the order of the template. It holds plain
 // strings; the template escapes them.
 type page struct {
-	CSS                                  template.CSS
-	Tool, Schema, Created                string
-	Headline, Scope, Window, WindowShort string
-	Exposure                             *pageExposure
-	Statements                           []pageStatement
-	Facts, Settings                      []Fact
-	Parts                                []pagePart
-	Notes                                []string
-	Edits                                []pageGroup
-	EditsMore                            string
-	Declined                             []Declined
-	DeclinedCount, DeclinedMore          string
-	Findings                             []pageFinding
-	FindingsCount, FindingsMore          string
-	Rules                                []pageRule
-	RulesCount, RulesMore                string
-	Verdicts, Ledger                     []pageCount
-	CoverageText, FirstDay, LastDay      string
-	Strips                               []pageStrip
-	StripsMore                           string
-	Missing                              []Missing
-	Records, Outside                     string
-	Causes                               []pageCauses
-	CausesMore                           string
-	Orientation                          []pageMethod
-	Undecided                            []pageUndecided
-	UndecidedMore                        string
-	Samples                              []pageSample
-	SamplesMore                          string
-	Inputs                               []pageInput
-	InputsMore                           string
-	Skipped                              []Skipped
+	CSS                                           template.CSS
+	Tool, Schema, Created                         string
+	Outcome, Headline, Scope, Window, WindowShort string
+	Exposure                                      *pageExposure
+	Statements                                    []pageStatement
+	Facts, Settings                               []Fact
+	Parts                                         []pagePart
+	Notes                                         []string
+	Edits                                         []pageGroup
+	EditsMore                                     string
+	Declined                                      []Declined
+	DeclinedCount, DeclinedMore                   string
+	Findings                                      []pageFinding
+	FindingsCount, FindingsMore                   string
+	Rules                                         []pageRule
+	RulesCount, RulesMore                         string
+	Verdicts, Ledger                              []pageCount
+	CoverageText, FirstDay, LastDay               string
+	Strips                                        []pageStrip
+	StripsMore                                    string
+	Missing                                       []Missing
+	Records, Outside                              string
+	Causes                                        []pageCauses
+	CausesMore                                    string
+	Orientation                                   []pageMethod
+	Undecided                                     []pageUndecided
+	UndecidedMore                                 string
+	Samples                                       []pageSample
+	SamplesMore                                   string
+	Inputs                                        []pageInput
+	InputsMore                                    string
+	Skipped                                       []Skipped
 
 	anchors map[string]bool // of the findings that are shown
 }
@@ -149,6 +150,7 @@ func newPage(r *Report) *page {
 	if r.Ledger.Outside > 0 {
 		p.Outside = number(r.Ledger.Outside)
 	}
+	p.Outcome = map[string]string{OutcomeDeclined: "plan declined", OutcomeRejectOnly: "rejected traffic only", OutcomeNoPlan: "no plan asked for"}[r.Summary.Outcome]
 	signs := map[mark]string{good: "✓", caution: "!", bad: "✕", neutral: "–"}
 	for _, s := range statements(r) {
 		p.Statements = append(p.Statements, pageStatement{s, signs[s.Mark]})
@@ -197,7 +199,8 @@ func (p *page) plan(r *Report) {
 		if n := len(p.Edits); n == 0 || p.Edits[n-1].ID != e.Group {
 			p.Edits = append(p.Edits, pageGroup{ID: e.Group, About: groupAbout(groups[e.Group])})
 		}
-		row := pageEdit{Op: e.Op, Rule: string(e.Ref), Reason: e.Reason, Check: e.Check, Basis: e.Basis, Confidence: e.Confidence}
+		// The group stands over its edits.
+		row := pageEdit{Op: e.Op, Rule: strings.TrimPrefix(string(e.Ref), e.Group+"/"), Reason: e.Reason, Check: e.Check, Basis: e.Basis, Confidence: e.Confidence}
 		if row.Rule == "" {
 			row.Rule = "new rule"
 		}

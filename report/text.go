@@ -128,7 +128,7 @@ func (t *textView) answer() {
 	t.linef("")
 	for _, st := range statements(r) {
 		t.linef("  %s %-11s %s", t.paint(markStyle[st.Mark], markSign[st.Mark]), st.Name,
-			strings.ReplaceAll(wrap(st.Value+": "+st.Detail, max(t.o.Width-16, narrowest)), "\n", "\n"+strings.Repeat(" ", 16)))
+			strings.ReplaceAll(wrap(st.Value+" – "+st.Detail, max(t.o.Width-16, narrowest)), "\n", "\n"+strings.Repeat(" ", 16)))
 	}
 	t.linef("    %-11s %s, %s", "Window", windowText(r.Window), plural(len(r.Coverage.Interfaces), "interface"))
 	if len(r.Notes) > 0 {
@@ -143,13 +143,11 @@ var opStyle = map[string]style{"remove": red, "replace": yellow, "add": green}
 
 func (t *textView) plan() {
 	p := &t.r.Plan
-	if len(p.Edits) == 0 && len(p.Declined) == 0 {
-		return
-	}
-	t.heading("Plan", "mode "+p.Mode)
 	if len(p.Edits) > 0 {
+		t.heading("Plan", "mode "+p.Mode)
 		byRef := rulesByRef(t.r)
-		tab := table{head: []string{"do", "rule", "change", "basis", "confidence"}, bend: 2}
+		// Ids are long: the rule stands over its change, not beside it.
+		tab := table{head: []string{"do", "rule and change", "basis", "confidence"}, bend: 1}
 		shown := firstOf(p.Edits, t.limit(briefEdits))
 		for i := range shown {
 			e := &shown[i]
@@ -157,11 +155,11 @@ func (t *textView) plan() {
 			if name == "" {
 				name = e.Group
 			}
-			change := strings.Join(changeLines(e, byRef), "\n")
+			change := append([]string{name}, changeLines(e, byRef)...)
 			if t.o.Verbose && e.Reason != "" {
-				change += "\n" + e.Reason
+				change = append(change, e.Reason)
 			}
-			tab.add(t.paint(opStyle[e.Op], e.Op), clip(name, 48), change, e.Basis, e.Confidence)
+			tab.add(t.paint(opStyle[e.Op], e.Op), strings.Join(change, "\n"), e.Basis, e.Confidence)
 		}
 		t.table(&tab)
 		t.rest(len(shown), len(p.Edits), "edits")
@@ -175,7 +173,7 @@ func (t *textView) plan() {
 			if name == "" {
 				name = "the whole plan"
 			}
-			tab.add(clip(name, 48), d.Reason)
+			tab.add(clip(name, 44), d.Reason)
 		}
 		t.table(&tab)
 		t.rest(len(shown), len(p.Declined), "rules")
@@ -203,10 +201,10 @@ func (t *textView) findings() {
 	}
 	t.heading("Findings", countsText(t.r.Summary.Severities.list()))
 	shown := firstOf(all, t.limit(briefFindings))
-	tab := table{head: []string{"severity", "check", "subject", "message"}, bend: 3}
+	tab := table{head: []string{"severity", "check", "finding"}, bend: 2}
 	for i := range shown {
 		f := &shown[i]
-		message := f.Message
+		message := string(f.Ref) + "\n" + f.Message
 		if f.Suppressed != nil {
 			message += " (suppressed: " + f.Suppressed.Reason + ")"
 		}
@@ -221,7 +219,7 @@ func (t *textView) findings() {
 				message += "\n" + strings.Join(f.Controls, ", ")
 			}
 		}
-		tab.add(t.paint(severityStyle[f.Severity], f.Severity), f.Check, clip(string(f.Ref), 48), message)
+		tab.add(t.paint(severityStyle[f.Severity], f.Severity), f.Check, message)
 	}
 	t.table(&tab)
 	t.rest(len(shown), len(all), "findings")
@@ -255,10 +253,10 @@ func (t *textView) rules() {
 		return
 	}
 	t.linef("")
-	tab = table{head: []string{"rule", "what it says", "verdict", "hits", "decisive", "last seen"}, bend: 1, right: []int{3, 4}}
+	tab = table{head: []string{"rule", "verdict", "hits", "decisive", "last seen"}, right: []int{2, 3}}
 	for i := range t.r.Rules {
 		r := &t.r.Rules[i]
-		tab.add(clip(r.Ref, 48), r.text(), r.Verdict, number(r.Hits), number(r.Decisive), day(r.LastSeen))
+		tab.add(r.Ref+"\n"+r.text(), r.Verdict, number(r.Hits), number(r.Decisive), day(r.LastSeen))
 	}
 	t.table(&tab)
 }

@@ -115,6 +115,9 @@ func backtestStatement(r *Report) statement {
 	b := &r.Plan.Backtest
 	s := statement{Name: "Back-test", Value: "clean", Mark: good}
 	switch {
+	case len(r.Plan.Edits) == 0:
+		s.Value, s.Mark, s.Detail = "not needed", neutral, "the plan changes nothing"
+		return s
 	case b.Days == 0:
 		s.Value, s.Mark, s.Detail = "not run", neutral, "no days could be held back to try the plan on"
 		return s
@@ -134,7 +137,7 @@ func confidenceStatement(r *Report) statement {
 	s := statement{Name: "Confidence", Mark: neutral, Value: "no edits", Detail: "nothing to be confident about"}
 	if len(r.Plan.Edits) > 0 {
 		s.Value = fmt.Sprintf("%d of %d high", c.High, len(r.Plan.Edits))
-		s.Detail = fmt.Sprintf("of %s, %d have high, %d medium, %d low confidence", plural(len(r.Plan.Edits), "edit"), c.High, c.Medium, c.Low)
+		s.Detail = fmt.Sprintf("%s: %d with high confidence, %d medium, %d low", plural(len(r.Plan.Edits), "edit"), c.High, c.Medium, c.Low)
 		s.Mark = good
 		if c.Low > 0 {
 			s.Mark = caution

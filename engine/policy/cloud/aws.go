@@ -184,6 +184,7 @@ type awsReader struct {
 	entries    map[string]located[[]netip.Prefix]
 	flowLogs   []located[policy.FlowLog]
 	votes      map[string]int // objects for each owner
+	ambiguous  []string       // interfaces that instances describe in different ways
 	nameless   int            // rules that describe-security-group-rules does not have
 }
 
@@ -331,6 +332,9 @@ func (r *awsReader) nameMissing(s *policy.Snapshot) {
 		if !m.here {
 			s.Missing = append(s.Missing, policy.Missing{What: m.what, Effect: m.effect})
 		}
+	}
+	for _, id := range r.ambiguous {
+		s.Missing = append(s.Missing, policy.Missing{What: "interface " + id, Effect: "several instances describe it in different ways: its records are not judged"})
 	}
 }
 

@@ -2,6 +2,7 @@ package cloud
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/sgadvise/sgadvise/engine/policy"
 )
@@ -186,18 +187,37 @@ func (r *awsReader) buildInterfaces() ([]policy.Interface, error) {
 	if err != nil {
 		return nil, err
 	}
-	of, err := onlyOnce("network interface", r.ofInstance, id, formatInterface)
-	if err != nil {
-		return nil, err
-	}
 	described := make(map[string]bool, len(out))
 	for i := range out {
 		described[out[i].ID] = true
 	}
-	for i := range of {
-		if !described[of[i].ID] {
-			out = append(out, of[i])
-		}
+	r.dropAmbiguous(described)
+	of, err := onlyOnce("network interface", r.ofInstance, id, formatInterface)
+	if err != nil {
+		return nil, err
 	}
-	return out, nil
+	return append(out, of...), nil
+}
+
+// dropAmbiguous leaves out interfaces that several instances claim with different
+// addresses or groups, as masked exports do: nobody could say which one the log means.
+// They are named missing, so their records end unscoped. Interfaces that are described
+// for themselves are not in doubt.
+func (r *awsReader) dropAmbiguous(described map[string]bool) {
+	text := make(map[string]string)
+	differ := make(map[string]bool)
+	for i := range r.ofInstance {
+		f := &r.ofInstance[i].v
+		var b strings.Builder
+		formatInterface(&b, f)
+		if old, ok := text[f.ID]; ok && old != b.String() && !described[f.ID] {
+			differ[f.ID] = true
+		}
+		text[f.ID] = b.String()
+	}
+	r.ofInstance = slices.DeleteFunc(r.ofInstance, func(l located[policy.Interface]) bool { return differ[l.v.ID] || described[l.v.ID] })
+	for id := range differ {
+		r.ambiguous = append(r.ambiguous, id)
+	}
+	slices.Sort(r.ambiguous)
 }

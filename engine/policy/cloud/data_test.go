@@ -29,8 +29,6 @@ var refused = map[string]string{
 	"awscli-examples/describe-security-groups.1.json":        "not a policy export: its keys are ID, Name",
 	"awscli-examples/get-managed-prefix-list-entries.1.json": "Entries of no known prefix list",
 	"custodian/expected.json":                                "not a policy export",
-	// Three instances share the interface id eni-00000000: no record could be attributed.
-	"cloudmapper-demo/ec2-describe-instances.json": "eni-00000000 differs from the one at",
 	// The reply names no list, and neither do the file names of the recorder.
 	"custodian/test_prefix_list_entry/ec2.GetManagedPrefixListEntries_1.json": "Entries of no known prefix list",
 	"custodian/test_prefix_list_entry/ec2.GetManagedPrefixListEntries_2.json": "Entries of no known prefix list",

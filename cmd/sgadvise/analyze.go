@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 	"runtime"
+	"runtime/pprof"
 	"slices"
 	"time"
 
@@ -39,6 +41,7 @@ type analyzeFlags struct {
 	output             outputFlags
 	progress           string
 	quiet              bool
+	cpuProfile         string
 }
 
 func newAnalyze(s streams) *cobra.Command {
@@ -84,6 +87,8 @@ func (f *analyzeFlags) register(fs *pflag.FlagSet) {
 	fs.StringVar(&f.now, "now", "", "the time the report states (RFC 3339; default: now)")
 	fs.StringVar(&f.progress, "progress", "auto", "progress on standard error: auto, plain, none")
 	fs.BoolVarP(&f.quiet, "quiet", "q", false, "no messages on standard error but errors")
+	fs.StringVar(&f.cpuProfile, "cpu-profile", "", "write a CPU profile of the run to this file")
+	_ = fs.MarkHidden("cpu-profile") // the flag is defined one line above
 }
 
 // settings are the flags, read and checked.
@@ -174,6 +179,13 @@ func analyze(ctx context.Context, f *analyzeFlags, s streams) error {
 	if err != nil {
 		return err
 	}
+	if f.cpuProfile != "" {
+		stop, err := profile(f.cpuProfile)
+		if err != nil {
+			return err
+		}
+		defer stop()
+	}
 	snap, inputs, err := cloud.Read(f.policy, cloud.Options{Stdin: s.in})
 	if err != nil {
 		return inputError(err)
@@ -228,6 +240,21 @@ func analyze(ctx context.Context, f *analyzeFlags, s streams) error {
 		return err
 	}
 	return f.gate(&st, doc, an, s)
+}
+
+// profile starts a CPU profile and returns what ends it.
+func profile(name string) (stop func(), err error) {
+	file, err := os.Create(name)
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(file); err != nil {
+		return nil, err
+	}
+	return func() {
+		pprof.StopCPUProfile()
+		file.Close()
+	}, nil
 }
 
 // gate turns what the report says into an exit code.

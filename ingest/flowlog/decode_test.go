@@ -113,7 +113,7 @@ func TestTextEqualsTheSlowReading(t *testing.T) {
 			layouts = append(layouts, DefaultLayout())
 		}
 		for _, l := range layouts {
-			for range 20000 {
+			for range 6000 {
 				checkLine(t, b, randomLine(r, names, " "), names, l)
 			}
 		}
@@ -124,7 +124,7 @@ func TestCSVEqualsTheSlowReading(t *testing.T) {
 	r, b := rand.New(rand.NewPCG(43, 43)), newBench()
 	names := strings.Fields(v5Names)
 	l := newLayout(names, true)
-	for range 20000 {
+	for range 6000 {
 		line := randomLine(r, names, ",")
 		checkLine(t, b, line, names, l)
 		checkLine(t, b, `"`+strings.ReplaceAll(line, ",", `","`)+`"`, names, l)

@@ -4,6 +4,7 @@ import (
 	"encoding/csv"
 	"fmt"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -61,23 +62,7 @@ func slowLine(line string, names []string, comma, assumed bool) (outcome, bool) 
 	return slowRecord(v, newLayout(names, comma).lacks, assumed), true
 }
 
-func slowExportTime(s string) bool {
-	s, z := strings.CutSuffix(s, "Z")
-	date, frac, _ := strings.Cut(s, ".")
-	if len(date) != len("2024-01-01T00:00:00") {
-		return false
-	}
-	for i := range len(date) {
-		if strings.IndexByte("dddd-dd-ddTdd:dd:dd"[i:i+1], 'd') == 0 {
-			if date[i] < '0' || date[i] > '9' {
-				return false
-			}
-		} else if date[i] != "dddd-dd-ddTdd:dd:dd"[i] {
-			return false
-		}
-	}
-	return z && strings.Trim(frac, "0123456789.") == ""
-}
+var slowExportTime = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?Z$`).MatchString
 
 func slowMissing(s string) bool { return s == "" || s == "-" || s == "None" }
 

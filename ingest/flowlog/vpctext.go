@@ -187,10 +187,14 @@ func isExportTime(v []byte) bool {
 			return false
 		}
 	}
-	for _, c := range v[len(shape) : len(v)-1] {
-		if c != '.' && (c < '0' || c > '9') {
+	fraction := v[len(shape) : len(v)-1]
+	if len(fraction) == 0 {
+		return true
+	}
+	for _, c := range fraction[1:] {
+		if c < '0' || c > '9' {
 			return false
 		}
 	}
-	return true
+	return fraction[0] == '.' && len(fraction) > 1
 }

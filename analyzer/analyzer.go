@@ -124,9 +124,7 @@ func Run(ctx context.Context, res *engine.Result, opt Options) (*Analysis, error
 		Mode:        opt.Mode,
 		Budget:      opt.Budget,
 		MinFidelity: opt.MinFidelity,
-		RejectOnly:  ev.RejectOnly,
 		Evidence:    ev.forPlan(pass.Verdicts),
-		WindowDays:  ev.Days,
 	})
 	if err != nil {
 		return nil, err

@@ -21,16 +21,20 @@ const (
 // family solves the points of one address family.
 func (s *solver) family(ts []tuple, budget int) curve {
 	classes := byProtocol(ts)
+	if len(classes) == 1 {
+		return s.class(ts, budget)
+	}
+	// Mixing starts from separate boxes, of which the budget may not allow enough.
+	wide := max(budget, min(len(ts), 2*len(classes)))
 	var curves []curve
 	for _, c := range classes {
-		curves = append(curves, s.class(c, budget))
+		curves = append(curves, s.class(c, wide))
 	}
-	out := combine(curves, budget)
-	if len(classes) > 1 {
-		s.mix(out, ts)
-		if len(ts) <= exactPoints {
-			s.exact(out, ts)
-		}
+	out := combine(curves, wide)
+	s.mix(out, ts)
+	out = out[:budget]
+	if len(ts) <= exactPoints {
+		s.exact(out, ts)
 	}
 	return out
 }
@@ -106,11 +110,11 @@ func (s *solver) portfolio(c *class, budget int) curve {
 func (s *solver) contest(c *class, budget int) curve {
 	ts := c.tuples()
 	out := s.propose(c, ts, budget)
-	if len(ts) <= searchPoints {
-		s.localSearch(out, ts)
-	}
 	if len(ts) <= exactPoints {
 		s.exact(out, ts)
+	}
+	if len(ts) <= searchPoints {
+		s.localSearch(out, ts)
 	}
 	return out
 }
@@ -153,7 +157,7 @@ func (s *solver) localSearch(c curve, ts []tuple) {
 		rng := rand.New(rand.NewPCG(s.seed, uint64(k)))
 		for range rounds {
 			cur := c[k-1]
-			if len(cur.rects) < 2 {
+			if len(cur.rects) < 2 || cur.optimal {
 				break
 			}
 			s.improve(c, s.mend(cur.rects, cur.price, ts, k, rng), ts, "local search")

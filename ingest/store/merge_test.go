@@ -34,31 +34,40 @@ func TestMergedPartsAreTheWhole(t *testing.T) {
 }
 
 func TestCountsSaturate(t *testing.T) {
-	r := tcp("192.0.2.1", 40000, "10.0.0.1", 443, 0)
-	r.Packets, r.Bytes = 3, math.MaxUint64-5
-	c := FromRecords(Config{}, []flow.Record{r, r, {Interface: "eni-1", Status: flow.StatusNoData}, {Interface: "eni-1", Status: flow.StatusSkipData}, {Interface: "eni-1"}})
-	// Doubling 70 times passes through the 32-bit form and beyond 64 bits.
-	for i := range 70 {
-		var row Row
-		c.Row(0, &row)
-		n := uint64(math.MaxUint64)
-		if i < 63 {
-			n = 2 << i
+	for _, perRecord := range []uint64{0, 1, 3} { // 0: the number of records overflows by itself
+		r := tcp("192.0.2.1", 40000, "10.0.0.1", 443, 0)
+		r.Packets, r.Bytes = perRecord, math.MaxUint64-5
+		c := FromRecords(Config{}, []flow.Record{
+			r, r, {Interface: "eni-1", Status: flow.StatusNoData}, {Interface: "eni-1", Status: flow.StatusSkipData}, {Interface: "eni-1"},
+		})
+		// Doubling 70 times passes through the 32-bit form and beyond 64 bits.
+		records, packets := uint64(2), 2*perRecord
+		for i := range 70 {
+			var row Row
+			c.Row(0, &row)
+			if row.Records != records || row.Packets != packets || row.Bytes != math.MaxUint64 {
+				t.Fatalf("doubled %d times: %d records, %d packets, %d bytes; want %d, %d, %d",
+					i, row.Records, row.Packets, row.Bytes, records, packets, uint64(math.MaxUint64))
+			}
+			records, packets = plainSaturate(records, records), plainSaturate(packets, packets)
+			c = Merge(c, c)
 		}
-		packets := n * 3
-		if i > 61 {
-			packets = math.MaxUint64
+		if v := c.Coverage()[0]; v.Records != math.MaxUint64 || v.NoData != math.MaxUint64 || v.SkipRows != math.MaxUint64 {
+			t.Errorf("coverage does not saturate: %+v", v)
 		}
-		if row.Records != n || row.Packets != packets || row.Bytes != math.MaxUint64 {
-			t.Fatalf("doubled %d times: %d records, %d packets, %d bytes; want %d, %d, %d", i, row.Records, row.Packets, row.Bytes, n, packets, uint64(math.MaxUint64))
+		l := c.Ledger()
+		if l[flow.NoData] != math.MaxUint64 || l[flow.SkipData] != math.MaxUint64 || l[flow.Unsupported] != math.MaxUint64 {
+			t.Errorf("ledger does not saturate: %v", l)
 		}
+	}
+}
+
+func TestOutsideSaturates(t *testing.T) {
+	c := FromRecords(Config{From: 10_000}, []flow.Record{tcp("192.0.2.1", 40000, "10.0.0.1", 443, 0)})
+	for range 70 {
 		c = Merge(c, c)
 	}
-	if v := c.Coverage()[0]; v.Records != math.MaxUint64 || v.NoData != math.MaxUint64 || v.SkipRows != math.MaxUint64 {
-		t.Errorf("coverage does not saturate: %+v", v)
-	}
-	l := c.Ledger()
-	if l[flow.NoData] != math.MaxUint64 || l[flow.SkipData] != math.MaxUint64 || l[flow.Unsupported] != math.MaxUint64 {
-		t.Errorf("ledger does not saturate: %v", l)
+	if c.Outside() != math.MaxUint64 {
+		t.Errorf("%d outside", c.Outside())
 	}
 }

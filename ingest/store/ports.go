@@ -96,8 +96,6 @@ func clientEnd(class flow.FlagClass, src, dst uint16) end {
 		return source
 	case class == flow.Answer:
 		return destination
-	case src == dst:
-		return neither
 	}
 	if s, d := PortTier(src), PortTier(dst); s != d {
 		if s > d {

@@ -21,6 +21,7 @@ import (
 	"github.com/sgadvise/sgadvise/engine/policy/cloud"
 	"github.com/sgadvise/sgadvise/ingest"
 	"github.com/sgadvise/sgadvise/ingest/flow"
+	"github.com/sgadvise/sgadvise/ingest/flowlog"
 	"github.com/sgadvise/sgadvise/ingest/store"
 	reports "github.com/sgadvise/sgadvise/report"
 )
@@ -141,6 +142,16 @@ func (f *analyzeFlags) settings() (settings, error) {
 	}
 	if !slices.Contains([]string{"auto", "plain", "none"}, f.progress) {
 		return st, usageError("--progress: %q is not auto, plain or none", f.progress)
+	}
+	if f.logFormat != "" {
+		if _, err := flowlog.ParseLogFormat(f.logFormat); err != nil {
+			return st, usageError("%v", err)
+		}
+	}
+	if f.columns != "" {
+		if _, err := flowlog.ParseColumns(f.columns, flowlog.DefaultLayout()); err != nil {
+			return st, usageError("%v", err)
+		}
 	}
 	st.now = time.Now()
 	for _, t := range []struct {

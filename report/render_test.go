@@ -62,7 +62,7 @@ func declined() *Report {
 	r.Coverage, r.Ledger = Coverage{Ratio: 1}, Ledger{Records: 10, Dispositions: Dispositions{Blocked: 8, Unexplained: 2}}
 	r.Fidelity = Fidelity{Judged: 10, Agree: 8, Rate: 0.8, Causes: map[string]uint64{"snapshot-newer-than-log": 2}}
 	r.Plan = Plan{Mode: "tighten", Declined: []Declined{{Reason: "fidelity 0.8 is below 0.9"}}}
-	r.Summary = Summary{Outcome: OutcomeDeclined, Headline: "No change is proposed: fidelity 0.8 is below 0.9.", Rules: 18, Editable: 15, Declined: 1, Verdicts: Verdicts{Used: 18}}
+	r.Summary = Summary{Outcome: OutcomeDeclined, Headline: "No change is proposed: fidelity 0.8 is below 0.9.", Scope: r.Summary.Scope, Rules: 18, Editable: 15, Declined: 1, Verdicts: Verdicts{Used: 18}}
 	return r.complete()
 }
 

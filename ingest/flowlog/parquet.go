@@ -33,8 +33,8 @@ func DecodeParquet(ctx context.Context, r io.ReaderAt, size int64, name string, 
 	if err != nil {
 		return nil, inFile(name, err)
 	}
-	schema, err := readSchema(file)
-	if err != nil {
+	var schema *parquetSchema
+	if err := guarded(func() error { schema, err = readSchema(file); return err }); err != nil {
 		return nil, inFile(name, err)
 	}
 

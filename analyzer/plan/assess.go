@@ -16,9 +16,9 @@ const ahead = 7
 // assess makes the plan again from the first three quarters of the days, tries it on
 // the rest, and labels the observed edits of the real plan by what that shows. Labels
 // withhold nothing.
-func (p *planner) assess(ctx context.Context, out *Plan, edits []Edit, planned *policy.Snapshot) error {
+func (p *planner) assess(ctx context.Context, out *Plan, edits []Edit) error {
 	w := p.window()
-	sigs, of := p.old.match(p.obs)
+	sigs, of := p.sigs, p.of
 	outcome := make(map[policy.Ref]*risk.Outcome)
 	for i := range edits {
 		if edits[i].Basis == Observed {
@@ -30,7 +30,7 @@ func (p *planner) assess(ctx context.Context, out *Plan, edits []Edit, planned *
 	}
 	if train, test, days, ok := w.Split(); ok {
 		out.Backtest.Days = days
-		if err := p.backtest(ctx, out, train, test, sigs, of, outcome); err != nil {
+		if err := p.backtest(ctx, out, train, test, outcome); err != nil {
 			return err
 		}
 	}
@@ -99,7 +99,8 @@ func (p *planner) window() risk.Window {
 
 // backtest plans on the days of train and counts what of the days of test that plan
 // would have blocked, in all and for each rule it would have used.
-func (p *planner) backtest(ctx context.Context, out *Plan, train, test uint64, sigs []signature, of []int32, outcome map[policy.Ref]*risk.Outcome) error {
+func (p *planner) backtest(ctx context.Context, out *Plan, train, test uint64, outcome map[policy.Ref]*risk.Outcome) error {
+	sigs, of := p.sigs, p.of
 	t := &planner{in: p.in, old: p.old, trial: true}
 	t.reset()
 	for _, o := range p.obs {
@@ -107,7 +108,8 @@ func (p *planner) backtest(ctx context.Context, out *Plan, train, test uint64, s
 			t.obs = append(t.obs, o)
 		}
 	}
-	if err := t.run(ctx, p.in.Result.Snapshot, t.obs); err != nil {
+	t.sigs, t.of = t.old.match(t.obs)
+	if err := t.run(ctx); err != nil {
 		return err
 	}
 	final := newWorld(t.final)

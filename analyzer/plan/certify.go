@@ -23,6 +23,9 @@ import (
 // that was denied, accepted or not, and no longer is counts as newly allowed; so does a
 // rule of planned that admits more than r.Snapshot does, seen or not ([Widens]).
 //
+// To spare time, rules that name another protocol or service port than the packet has
+// are left out beforehand: they cannot match.
+//
 // A folded port stands for its class under the old rules only. Where it is one that
 // rules read, every class that either snapshot's bounds cut out of what was seen is
 // tried.
@@ -186,6 +189,7 @@ type answer struct{ old, planned policy.Verdict }
 
 func (in *replay) check(lanes []*lane, lo, hi int) Proof {
 	var out Proof
+	near := make(map[service][2][]policy.Stage)
 	var r, last store.Row
 	var readings []orient.Reading
 	var ports []uint16
@@ -219,7 +223,7 @@ func (in *replay) check(lanes []*lane, lo, hi int) Proof {
 				for _, q := range questions(&r, x, port) {
 					a, ok := memo[q]
 					if !ok {
-						a = l.ask(q)
+						a = l.ask(q, near)
 						memo[q] = a
 					}
 					lost := a.old == policy.Allowed && a.planned != policy.Allowed || a.old == policy.Unknown && a.planned == policy.Denied
@@ -297,13 +301,50 @@ func questions(r *store.Row, x *orient.Reading, port uint16) []asked {
 	return []asked{{c, false}, {back, true}}
 }
 
-func (l *lane) ask(q asked) answer {
+// service is what of a packet decides which rules can match it at all.
+type service struct {
+	lane      *lane
+	direction flow.Direction
+	proto     flow.Proto
+	port      uint16
+}
+
+func (l *lane) ask(q asked, near map[service][2][]policy.Stage) answer {
+	at := service{l, q.conn.Direction, q.conn.Proto, q.conn.LocalPort}
+	if q.conn.Direction == flow.Egress {
+		at.port = q.conn.RemotePort
+	}
+	paths, ok := near[at]
+	if !ok {
+		s := side(at.direction)
+		paths = [2][]policy.Stage{at.only(l.old[s]), at.only(l.planned[s])}
+		near[at] = paths
+	}
 	decide := policy.Decide
 	if q.reply {
 		decide = policy.DecidePacket
 	}
-	s := side(q.conn.Direction)
-	return answer{decide(l.old[s], &q.conn).Verdict, decide(l.planned[s], &q.conn).Verdict}
+	return answer{decide(paths[0], &q.conn).Verdict, decide(paths[1], &q.conn).Verdict}
+}
+
+// only returns path without the rules that cannot match the service.
+func (v service) only(path []policy.Stage) []policy.Stage {
+	out := slices.Clone(path)
+	for i := range out {
+		out[i].Tiers = slices.Clone(out[i].Tiers)
+		for t := range out[i].Tiers {
+			var rules []policy.Rule
+			for _, r := range out[i].Tiers[t].Rules {
+				if slices.ContainsFunc(r.Match, func(m policy.Match) bool {
+					return m.Protos.Has(v.proto) && (!v.proto.HasPorts() || m.ServicePorts(v.direction).Contains(v.port))
+				}) {
+					rules = append(rules, r)
+				}
+			}
+			out[i].Tiers[t].Rules = rules
+		}
+	}
+	return out
 }
 
 // witness describes a question whose answer changed:

@@ -65,7 +65,7 @@ func Make(ctx context.Context, in Input) (*Plan, error) {
 		return out, nil
 	}
 	p := newPlanner(in)
-	if err := p.run(ctx, in.Result.Snapshot, p.obs); err != nil {
+	if err := p.run(ctx); err != nil {
 		return nil, err
 	}
 	edits, err := p.compose()
@@ -86,7 +86,7 @@ func Make(ctx context.Context, in Input) (*Plan, error) {
 		return out, err
 	}
 	if in.Mode == ModeTighten {
-		if err := p.assess(ctx, out, edits, planned); err != nil {
+		if err := p.assess(ctx, out, edits); err != nil {
 			return nil, err
 		}
 	}

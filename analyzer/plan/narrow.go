@@ -12,10 +12,16 @@ import (
 	"github.com/sgadvise/sgadvise/ingest/flow"
 )
 
-// option is one way to say what a rule must go on admitting: rules and what they admit.
+// option is one way to say what a rule must go on admitting, and how much that admits.
 type option struct {
-	rules []policy.Rule
+	rules []draft
 	size  netset.Size
+}
+
+// draft is a rule that is made only if its option is chosen.
+type draft struct {
+	services netset.Services
+	peer     policy.AddrSet
 }
 
 // menu holds options by the number of rules, ascending; each is at least worthWhile
@@ -31,13 +37,17 @@ const worthWhile = 1.189207115002721
 // service is public, and a list of clients would be wrong tomorrow.
 const fewClients = 32
 
+// mostPieces is the greatest number of rules that one rule is split into: a longer list
+// is no longer read, and the last pieces save little.
+const mostPieces = 16
+
 // narrow returns the edits that make open rules as small as what they must go on
 // admitting. Each obligation that no fixed rule admits is given to the smallest open
 // rule that admits it. Slots that removals have freed in a group may be spent on
 // splitting rules, where that shrinks them enough: the split of all slots of a group
 // and direction is the best one (min-plus over the menus).
-func (p *planner) narrow(w *world, obs []obligation, of []int32, sigs []signature, st []state, gone []bool) []Edit {
-	points := p.assign(w, obs, of, sigs, st, gone)
+func (p *planner) narrow(w *world, of []int32, sigs []signature, st []state, gone []bool) []Edit {
+	points := p.assign(w, of, sigs, st, gone)
 	var edits []Edit
 	for g := range w.snap.Groups {
 		group := &w.snap.Groups[g]
@@ -69,7 +79,12 @@ func (p *planner) narrow(w *world, obs []obligation, of []int32, sigs []signatur
 				if n == 0 {
 					continue // the first option: the rule as it is
 				}
-				edits = append(edits, Edit{Op: Replace, Rule: w.rules[mine[k]].Ref, Group: group.ID, With: menus[k][n].rules})
+				r := &w.rules[mine[k]]
+				e := Edit{Op: Replace, Rule: r.Ref, Group: group.ID}
+				for _, d := range menus[k][n].rules {
+					e.With = append(e.With, replacement(r.Rule, r.match(d)))
+				}
+				edits = append(edits, e)
 			}
 		}
 	}
@@ -86,7 +101,7 @@ func (p *planner) budget(count int) int {
 
 // assign gives each obligation that only open rules admit to the one of them that
 // admits least, and returns the points each rule has to cover.
-func (p *planner) assign(w *world, obs []obligation, of []int32, sigs []signature, st []state, gone []bool) [][]cover.Point {
+func (p *planner) assign(w *world, of []int32, sigs []signature, st []state, gone []bool) [][]cover.Point {
 	to := make([]int32, len(sigs))
 	for s := range sigs {
 		to[s] = -1
@@ -104,9 +119,9 @@ func (p *planner) assign(w *world, obs []obligation, of []int32, sigs []signatur
 		}
 	}
 	points := make([][]cover.Point, len(w.rules))
-	for k := range obs {
+	for k := range p.obs {
 		if i := to[of[k]]; i >= 0 {
-			points[i] = append(points[i], cover.Point{Addr: obs[k].remote, Services: obs[k].services})
+			points[i] = append(points[i], cover.Point{Addr: p.obs[k].remote, Services: p.obs[k].services})
 		}
 	}
 	for i := range points {
@@ -133,7 +148,7 @@ func (p *planner) menu(w *world, r *rule, points []cover.Point, limit int) menu 
 		return asIs
 	}
 	// The ports are narrowed per protocol, whatever becomes of the peer.
-	n := narrower{p: p, w: w, r: r, limit: limit, byProto: make(map[flow.Proto][]cover.Point)}
+	n := narrower{p: p, w: w, r: r, limit: min(limit, mostPieces), byProto: make(map[flow.Proto][]cover.Point)}
 	for _, pt := range points {
 		proto, _ := pt.Services.Proto()
 		if _, seen := n.byProto[proto]; !seen {
@@ -247,21 +262,21 @@ type narrower struct {
 	byProto map[flow.Proto][]cover.Point
 }
 
-// match returns the match of a new rule.
-func (n *narrower) match(s netset.Services, peer policy.AddrSet) policy.Match {
-	old := &n.r.Match[0]
-	proto, single := s.Proto()
+// match returns the match of the new rule d of r.
+func (r *rule) match(d draft) policy.Match {
+	old := &r.Match[0]
+	proto, single := d.services.Proto()
 	if !single {
-		return policy.NewMatch(n.r.Direction, policy.AnyProto, netset.AllPorts, policy.AnyICMP, peer)
+		return policy.NewMatch(r.Direction, policy.AnyProto, netset.AllPorts, policy.AnyICMP, d.peer)
 	}
 	ports, icmp := netset.AllPorts, policy.AnyICMP
 	if proto.HasPorts() {
-		ports = s.Ports()
+		ports = d.services.Ports()
 	}
 	if proto.IsICMP() && old.Protos != policy.AnyProto {
 		icmp = old.ICMP
 	}
-	return policy.NewMatch(n.r.Direction, policy.OneProto(proto), ports, icmp, peer)
+	return policy.NewMatch(r.Direction, policy.OneProto(proto), ports, icmp, d.peer)
 }
 
 // perProtocol joins, for each number of rules, options of the single protocols: the
@@ -269,6 +284,9 @@ func (n *narrower) match(s netset.Services, peer policy.AddrSet) policy.Match {
 func (n *narrower) perProtocol(one func(proto flow.Proto, points []cover.Point, limit int) []option) []option {
 	if len(n.protos) > n.limit {
 		return nil // a rule for each protocol does not fit; one for all is what there is
+	}
+	if len(n.protos) == 1 {
+		return one(n.protos[0], n.byProto[n.protos[0]], n.limit)
 	}
 	limit := n.limit - len(n.protos) + 1
 	total := []option{{}}
@@ -314,8 +332,7 @@ func (n *narrower) portsOnly(peer policy.AddrSet, addrs []netset.Addrs) []option
 		for _, s := range cover.Solve(at, limit, cover.Options{}) {
 			var o option
 			for _, b := range s.Boxes {
-				r := replacement(n.r.Rule, n.match(n.within(b.Services), peer))
-				o.rules = append(o.rules, r)
+				o.rules = append(o.rules, draft{n.within(b.Services), peer})
 				o.size = o.size.Add(exposureOf(n.within(b.Services), addrs))
 			}
 			out = append(out, o)
@@ -360,7 +377,7 @@ func (n *narrower) peers(points []cover.Point, ports []option) ([]option, string
 	}
 	public := 0
 	for i, pt := range points {
-		if (i == 0 || pt.Addr != points[i-1].Addr) && !private(pt.Addr) {
+		if (i == 0 || pt.Addr != points[i-1].Addr) && !n.w.hosts.private(pt.Addr) {
 			public++
 		}
 	}
@@ -380,7 +397,7 @@ func (n *narrower) peers(points []cover.Point, ports []option) ([]option, string
 			}
 			o := option{size: s.Exposure}
 			for _, b := range s.Boxes {
-				o.rules = append(o.rules, replacement(n.r.Rule, n.match(b.Services, policy.AddrSet{Prefixes: []netip.Prefix{b.Prefix}})))
+				o.rules = append(o.rules, draft{b.Services, policy.AddrSet{Prefixes: []netip.Prefix{b.Prefix}}})
 			}
 			out = append(out, o)
 		}
@@ -414,13 +431,4 @@ func (n *narrower) peers(points []cover.Point, ports []option) ([]option, string
 		return nil, ""
 	}
 	return append(out, ports...), ""
-}
-
-func private(a flow.Addr) bool {
-	for _, p := range cover.DefaultWeights().Blocks {
-		if netset.AddrsOf(p).Contains(a) {
-			return true
-		}
-	}
-	return false
 }

@@ -62,8 +62,9 @@ type signature struct {
 }
 
 // match finds the signature of each obligation: the distinct ones, and for each
-// obligation which it has. It costs one test of each rule of the class for each
-// distinct remote address and each distinct service, and a few words for each obligation.
+// obligation which it has. It costs a search among the prefixes of the class for each
+// distinct remote address, one test of each of its rules for each distinct service, and a
+// few words for each obligation.
 func (w *world) match(obs []obligation) (sigs []signature, of []int32) {
 	of = make([]int32, len(obs))
 	for lo := 0; lo < len(obs); {
@@ -88,8 +89,10 @@ type matcher struct {
 
 	services map[netset.Services]*serviceBits
 	odd      []uint64 // rules whose addresses are not all known
+	cuts     []cut
+	cells    []uint64 // rules that hold the addresses from each cut on, words to a cell
 	remote   flow.Addr
-	held     []uint64 // rules that hold remote for certain
+	held     []uint64 // those of remote
 	known    map[string]int32
 	key      []byte
 }
@@ -104,8 +107,44 @@ func newMatcher(w *world, rules []int32) *matcher {
 		if w.rules[i].perhapsAnywhere() {
 			m.odd[b/64] |= 1 << (b % 64)
 		}
+		for _, a := range w.rules[i].addrs {
+			m.cuts = append(m.cuts, cut{a.First, false}, cut{a.Last, true})
+		}
+	}
+	slices.SortFunc(m.cuts, cut.compare)
+	m.cuts = slices.Compact(m.cuts)
+	m.cells = make([]uint64, len(m.cuts)*m.words)
+	for b, i := range rules {
+		for _, a := range w.rules[i].addrs {
+			at, _ := slices.BinarySearchFunc(m.cuts, cut{a.First, false}, cut.compare)
+			for end := (cut{a.Last, true}); m.cuts[at] != end; at++ {
+				m.cells[at*m.words+b/64] |= 1 << (b % 64)
+			}
+		}
 	}
 	return m
+}
+
+// cut is where an interval of addresses begins: at addr, or after it.
+type cut struct {
+	addr  flow.Addr
+	after bool
+}
+
+func (c cut) compare(d cut) int {
+	return cmp.Or(c.addr.Compare(d.addr), compareBool(c.after, d.after))
+}
+
+// hold returns the rules that hold a for certain.
+func (m *matcher) hold(a flow.Addr) []uint64 {
+	at, found := slices.BinarySearchFunc(m.cuts, cut{a, false}, cut.compare)
+	if !found {
+		at--
+	}
+	if at < 0 {
+		return m.held[:0]
+	}
+	return m.cells[at*m.words : (at+1)*m.words]
 }
 
 func (m *matcher) bits(s netset.Services) *serviceBits {
@@ -131,11 +170,7 @@ func (m *matcher) find(o *obligation, sigs *[]signature) int32 {
 	if o.remote != m.remote {
 		m.remote = o.remote
 		clear(m.held)
-		for b, i := range m.rules {
-			if m.w.rules[i].contains(o.remote) {
-				m.held[b/64] |= 1 << (b % 64)
-			}
-		}
+		copy(m.held, m.hold(o.remote))
 	}
 	s := m.bits(o.services)
 	p, _ := o.services.Proto()

@@ -5,10 +5,9 @@ import (
 	"slices"
 
 	"github.com/sgadvise/sgadvise/analyzer/cover"
+	"github.com/sgadvise/sgadvise/engine/netset"
 	"github.com/sgadvise/sgadvise/engine/policy"
 	"github.com/sgadvise/sgadvise/ingest/flow"
-
-	"github.com/sgadvise/sgadvise/engine/netset"
 )
 
 // hosts knows whose addresses peers are.
@@ -17,10 +16,14 @@ type hosts struct {
 	blocks    map[flow.Addr][]netip.Prefix // address of a managed interface → its subnet's block; the invalid prefix: not known
 	appliance map[string]bool              // VPCs with something in them that passes traffic on under its sender's address
 	shunned   map[string]bool              // groups that must not be proposed as a peer
+	own       []netset.Addrs               // the private address blocks
 }
 
 func newHosts(s *policy.Snapshot) *hosts {
-	h := &hosts{make(map[flow.Addr][]string), make(map[flow.Addr][]netip.Prefix), make(map[string]bool), make(map[string]bool)}
+	h := &hosts{make(map[flow.Addr][]string), make(map[flow.Addr][]netip.Prefix), make(map[string]bool), make(map[string]bool), nil}
+	for _, b := range cover.DefaultWeights().Blocks {
+		h.own = append(h.own, netset.AddrsOf(b))
+	}
 	vpcOf := make(map[flow.Addr]string)
 	var twice []flow.Addr
 	for i := range s.Interfaces {
@@ -49,6 +52,10 @@ func newHosts(s *policy.Snapshot) *hosts {
 		delete(h.groups, a)
 	}
 	return h
+}
+
+func (h *hosts) private(a flow.Addr) bool {
+	return slices.ContainsFunc(h.own, func(b netset.Addrs) bool { return b.Contains(a) })
 }
 
 // passing are the kinds of interface that pass on what others sent: a group on them

@@ -15,6 +15,8 @@ type planner struct {
 	in      Input
 	old     *world
 	obs     []obligation
+	sigs    []signature // of obs under the rules of the snapshot
+	of      []int32
 	trial   bool // a plan for a back-test: usage over the whole window does not count
 	final   *policy.Snapshot
 	origin  map[policy.Ref]policy.Ref // rule of this plan → the rule it replaces
@@ -24,6 +26,7 @@ type planner struct {
 func newPlanner(in Input) *planner {
 	p := &planner{in: in, old: newWorld(in.Result.Snapshot)}
 	p.obs = obligations(in.Result, p.old)
+	p.sigs, p.of = p.old.match(p.obs)
 	p.reset()
 	return p
 }
@@ -71,14 +74,20 @@ func (p *planner) note(ref policy.Ref, reason string) {
 	}
 }
 
-// run goes through the rounds from snap on, until nothing changes.
-func (p *planner) run(ctx context.Context, snap *policy.Snapshot, obs []obligation) error {
-	for range maxRounds {
+// run goes through the rounds, until nothing changes.
+func (p *planner) run(ctx context.Context) error {
+	snap, w := p.in.Result.Snapshot, p.old
+	sigs, of := p.sigs, p.of
+	for n := range maxRounds {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		if n > 0 {
+			w = newWorld(snap)
+			sigs, of = w.match(p.obs)
+		}
 		clear(p.reasons)
-		edits := p.round(newWorld(snap), obs)
+		edits := p.round(w, sigs, of)
 		if len(edits) == 0 {
 			break
 		}
@@ -99,7 +108,7 @@ func (p *planner) run(ctx context.Context, snap *policy.Snapshot, obs []obligati
 
 // round returns the edits of one round: first what may go and what shrinks; if there
 // is nothing of that, rules that can be joined.
-func (p *planner) round(w *world, obs []obligation) []Edit {
+func (p *planner) round(w *world, sigs []signature, of []int32) []Edit {
 	gone := make([]bool, len(w.rules))
 	all := func(int) bool { return true }
 	if p.in.Mode == ModeTidy {
@@ -108,7 +117,6 @@ func (p *planner) round(w *world, obs []obligation) []Edit {
 		}
 		return p.merge(w, func(a, b *rule) bool { return true })
 	}
-	sigs, of := w.match(obs)
 	st := p.states(w, sigs)
 	for i := range st {
 		gone[i] = st[i] == unused
@@ -118,12 +126,12 @@ func (p *planner) round(w *world, obs []obligation) []Edit {
 	// all of it: else its space would shrink by the way.
 	isFixed := func(i int) bool { return st[i] == fixed }
 	p.removeCovered(w, gone, isFixed, isFixed)
-	edits := append(removals(w, gone), p.narrow(w, obs, of, sigs, st, gone)...)
+	edits := append(removals(w, gone), p.narrow(w, of, sigs, st, gone)...)
 	edits = append(edits, p.removeLines(w)...)
 	if len(edits) > 0 {
 		return edits
 	}
-	return p.merge(w, func(a, b *rule) bool { return st[w.at[a.Ref]] == st[w.at[b.Ref]] })
+	return p.merge(w, func(a, b *rule) bool { return st[a.index] == st[b.index] })
 }
 
 func removals(w *world, gone []bool) []Edit {
@@ -191,10 +199,13 @@ func (p *planner) compose() ([]Edit, error) {
 // takes away is then the narrowing's alone.
 func (p *planner) label(edits []Edit) error {
 	final := newWorld(p.final)
-	stays := func(r *rule) bool {
-		_, same := p.final.RuleIndex(r.Ref)
-		return same || slices.ContainsFunc(edits, func(e Edit) bool { return e.Rule == r.Ref && e.Op == Replace })
+	goes := make([]bool, len(p.old.rules))
+	for i := range edits {
+		if at, ok := p.old.at[edits[i].Rule]; ok && edits[i].Op == Remove {
+			goes[at] = true
+		}
 	}
+	stays := func(r *rule) bool { return !goes[r.index] }
 	rest := final
 	everything := func(*rule) bool { return true }
 	for i := range edits {

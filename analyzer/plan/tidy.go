@@ -52,7 +52,7 @@ func (p *planner) removeCovered(w *world, gone []bool, candidate, keep func(i in
 	})
 	for _, i := range order {
 		r := &w.rules[i]
-		if w.covered(r, func(q *rule) bool { at := w.at[q.Ref]; return !gone[at] && keep(at) }) {
+		if w.covered(r, func(q *rule) bool { return !gone[q.index] && keep(q.index) }) {
 			gone[i] = true
 			removed = true
 		}

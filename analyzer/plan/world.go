@@ -22,6 +22,7 @@ type world struct {
 	classOf []int32 // interface index → class
 	classes []class
 	hosts   *hosts
+	by      []netset.Box // of covered, reused
 }
 
 // class is the interfaces that carry one set of groups: what a group rule admits is
@@ -37,6 +38,7 @@ type class struct {
 // rule is one group rule in force.
 type rule struct {
 	*policy.Rule
+	index   int // in world.rules
 	group   *policy.Group
 	classes []int32
 	boxes   []netset.Box // what it admits for certain
@@ -84,7 +86,7 @@ func newWorld(snap *policy.Snapshot) *world {
 		group := &snap.Groups[g]
 		for k := range group.Rules {
 			r := w.describe(group, &group.Rules[k])
-			r.classes = inClass[group.ID]
+			r.index, r.classes = len(w.rules), inClass[group.ID]
 			r.weight = weights.Exposure(r.boxes)
 			at := int32(len(w.rules))
 			w.at[r.Ref] = int(at)
@@ -179,13 +181,6 @@ func clientPorts(m *policy.Match, d flow.Direction) netset.PortRange {
 
 func hasPorts(s policy.ProtoSet) bool { return s.Has(flow.TCP) || s.Has(flow.UDP) }
 
-// contains reports whether the rule's known addresses hold a.
-func (r *rule) contains(a flow.Addr) bool {
-	// The last prefix that begins at or before a: disjoint ones leave no other candidate.
-	i, found := slices.BinarySearchFunc(r.addrs, a, func(x netset.Addrs, a flow.Addr) int { return x.First.Compare(a) })
-	return found || i > 0 && r.addrs[i-1].Contains(a)
-}
-
 // perhapsAnywhere reports whether the rule may match addresses it is not known to hold.
 func (r *rule) perhapsAnywhere() bool { return r.unknown || r.behind || r.odd }
 
@@ -200,18 +195,18 @@ func (w *world) covered(r *rule, keep func(*rule) bool) bool {
 		if cl.ordered[side(r.Direction)] {
 			return false
 		}
-		var by []netset.Box
+		w.by = w.by[:0]
 		same := false
 		for _, i := range cl.rules[side(r.Direction)] {
 			q := &w.rules[i]
-			if q.Ref == r.Ref || !keep(q) {
+			if q.Ref == r.Ref || !r.meets(q) || !keep(q) {
 				continue
 			}
-			if namesSame(r.Rule, q.Rule) {
+			if r.refs && q.refs && namesSame(r.Rule, q.Rule) {
 				same = true
 				break
 			}
-			by = append(by, q.boxes...)
+			w.by = append(w.by, q.boxes...)
 		}
 		if same {
 			continue
@@ -219,11 +214,19 @@ func (w *world) covered(r *rule, keep func(*rule) bool) bool {
 		if r.unknown || r.empty || r.behind {
 			return false
 		}
-		if ok, _ := netset.CoveredAll(r.boxes, by); !ok {
+		if ok, _ := netset.CoveredAll(r.boxes, w.by); !ok {
 			return false
 		}
 	}
 	return true
+}
+
+// meets reports whether r and q may admit something in common: false is certain.
+func (r *rule) meets(q *rule) bool {
+	if len(r.named) == 1 && len(q.named) == 1 && !r.named[0].Overlaps(q.named[0]) {
+		return false
+	}
+	return r.refs || q.refs || len(r.addrs) != 1 || len(q.addrs) != 1 || r.addrs[0].Overlaps(q.addrs[0])
 }
 
 // namesSame reports whether q admits all of r because both name the same peer, whatever

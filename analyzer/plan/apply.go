@@ -12,7 +12,7 @@ import (
 
 // Apply returns s with edits made; s itself stays as it is. It reports an edit whose
 // rule or group is not in s, that changes a rule a second time, or that adds a rule
-// that is there already.
+// that is there already or is not named after its group.
 func Apply(s *policy.Snapshot, edits []Edit) (*policy.Snapshot, error) {
 	gone := make(map[policy.Ref]bool)
 	added := make(map[string][]policy.Rule)
@@ -31,6 +31,11 @@ func Apply(s *policy.Snapshot, edits []Edit) (*policy.Snapshot, error) {
 		}
 		if _, ok := s.Group(e.Group); !ok {
 			return nil, fmt.Errorf("%s: %s: the group is not in the snapshot", e.Group, e.Op)
+		}
+		for _, r := range e.With {
+			if r.Ref.Owner != e.Group {
+				return nil, fmt.Errorf("%s: %s: the rule is not named after group %s", r.Ref, e.Op, e.Group)
+			}
 		}
 		added[e.Group] = append(added[e.Group], e.With...)
 	}

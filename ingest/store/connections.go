@@ -11,7 +11,7 @@ import (
 // files and lines and the number of workers. It is immutable and safe for
 // concurrent use. The zero value is that of no logs.
 //
-// Rows are kept as columns, about 80 bytes a row; see [Connections.Record].
+// Rows are kept as columns, 84 bytes a row; see [Connections.Record].
 type Connections struct {
 	columns    columns
 	interfaces []string

@@ -87,8 +87,8 @@ func (s *shard) narrowAt(n uint32) *narrowRow { return &s.narrow[n>>chunkBits][n
 func (s *shard) wideAt(n uint32) *wideRow     { return &s.wide[n>>chunkBits][n%chunkRows] }
 
 // touch reads the index entries and rows that the hashes are going to need, in
-// loops whose reads do not wait for each other: a miss of the cache costs about
-// 20 ns, sixteen overlapping ones little more.
+// loops whose reads do not wait for each other, so that misses of the cache
+// overlap instead of adding up.
 func (s *shard) touch(hashes []uint64, order []uint16) {
 	if len(s.index) == 0 {
 		return
@@ -107,8 +107,8 @@ func (s *shard) touch(hashes []uint64, order []uint16) {
 	s.touched = sum
 }
 
-// touchRows is how many rows are touched ahead: enough to fill the processor's
-// queue of misses, few enough to stay in the first-level cache.
+// touchRows is how many rows are touched ahead: more than the misses a processor
+// keeps under way, few enough for their lines to stay in the first-level cache.
 const touchRows = 32
 
 // addNarrow adds one row, of hash h. The caller holds the lock.

@@ -15,6 +15,7 @@ type ruleCoverage struct {
 	interfaces [][]int // rule → indexes of the interfaces where it is in force
 	rules      []covered
 	boxes      []ruleBoxes
+	words      []string // what the rule says, in canonical words
 }
 
 // covered is what the configuration alone says of a rule.
@@ -40,6 +41,7 @@ func newRuleCoverage(s *policy.Snapshot) *ruleCoverage {
 	c.rules = make([]covered, len(rules))
 	for _, r := range rules {
 		c.boxes = append(c.boxes, boxesOf(s, r))
+		c.words = append(c.words, substance(r))
 	}
 
 	// Rules by owner and direction; interfaces by what they share.
@@ -196,16 +198,11 @@ func (c *ruleCoverage) membersMatter(r int, by []int) bool {
 // same, in words as well as in effect.
 func (c *ruleCoverage) duplicateOf(rules []*policy.Rule, r int, own []int) policy.Ref {
 	for _, o := range own {
-		if o != r && sameWords(rules[o], rules[r]) && stronger(rules[o], rules[r]) {
+		if o != r && c.words[o] == c.words[r] && stronger(rules[o], rules[r]) {
 			return rules[o].Ref
 		}
 	}
 	return policy.Ref{}
-}
-
-func sameWords(a, b *policy.Rule) bool {
-	return a.Direction == b.Direction && a.Action == b.Action && a.Protocol() == b.Protocol() &&
-		a.Ports() == b.Ports() && a.Peer() == b.Peer() && len(a.Match) == len(b.Match)
 }
 
 func refsOf(rules []*policy.Rule, ids []int) []policy.Ref {

@@ -315,6 +315,7 @@ func (d *decider) peers() {
 	d.parallel(func(_ int, s span) {
 		mine := make(map[int]Opinion)
 		var r store.Row
+		var far farLog
 		for i := s.lo; i < s.hi; i++ {
 			if d.ops[i].Method != ByNothing {
 				continue
@@ -323,11 +324,10 @@ func (d *decider) peers() {
 			if r.Side == flow.DirectionUnknown || !r.Proto.HasPorts() {
 				continue
 			}
-			peer, ok := d.env.Peer(r.Interface, r.Remote)
-			if !ok || peer == r.Interface {
-				continue
+			if !far.answersFor(&r) {
+				far.read(d, &r)
 			}
-			if dir := d.askPeer(peer, &r); dir != flow.DirectionUnknown {
+			if dir := far.opener(&r); dir != flow.DirectionUnknown {
 				mine[i] = Opinion{dir, ByPeer}
 			}
 		}
@@ -342,8 +342,26 @@ func (d *decider) peers() {
 	}
 }
 
-// askPeer looks for the connection of r in the log of its far end.
-func (d *decider) askPeer(peer uint32, r *store.Row) flow.Direction {
+// farLog is what the log of the far end proves of the connections between two hosts.
+// Rows of one pair of hosts follow one another, so it is read once for each pair.
+type farLog struct {
+	proto         flow.Proto
+	local, remote flow.Addr
+	// Service ports of decided connections, as our side sees them: those we opened to
+	// the far end's port, and those it opened to ours.
+	opened, served map[uint16]bool
+}
+
+func (f *farLog) answersFor(r *store.Row) bool {
+	return f.proto == r.Proto && f.local == r.Local && f.remote == r.Remote
+}
+
+func (f *farLog) read(d *decider, r *store.Row) {
+	f.proto, f.local, f.remote, f.opened, f.served = r.Proto, r.Local, r.Remote, nil, nil
+	peer, ok := d.env.Peer(r.Interface, r.Remote)
+	if !ok || peer == r.Interface {
+		return
+	}
 	s := d.ranges[peer]
 	var x store.Row
 	lo := s.lo
@@ -356,22 +374,34 @@ func (d *decider) askPeer(peer uint32, r *store.Row) flow.Direction {
 			hi = m
 		}
 	}
-	in, out := false, false
 	for i := lo; i < s.hi; i++ {
 		d.c.Row(i, &x)
 		if x.Proto != r.Proto || x.Remote != r.Local {
 			break
 		}
-		if x.Local != r.Remote || d.ops[i].Method == ByNothing {
+		if x.Local != r.Remote {
 			continue
 		}
 		switch {
-		case d.ops[i].Opener == flow.Ingress && x.Client != store.LocalClient && r.Client != store.RemoteClient && x.LocalPort == r.RemotePort:
-			out = true // it was opened into the peer's port: we opened it
-		case d.ops[i].Opener == flow.Egress && x.Client != store.RemoteClient && r.Client != store.LocalClient && x.RemotePort == r.LocalPort:
-			in = true
+		case d.ops[i].Opener == flow.Ingress && x.Client != store.LocalClient:
+			f.opened = with(f.opened, x.LocalPort)
+		case d.ops[i].Opener == flow.Egress && x.Client != store.RemoteClient:
+			f.served = with(f.served, x.RemotePort)
 		}
 	}
+}
+
+func with(m map[uint16]bool, port uint16) map[uint16]bool {
+	if m == nil {
+		m = make(map[uint16]bool)
+	}
+	m[port] = true
+	return m
+}
+
+func (f *farLog) opener(r *store.Row) flow.Direction {
+	out := r.Client != store.RemoteClient && f.opened[r.RemotePort]
+	in := r.Client != store.LocalClient && f.served[r.LocalPort]
 	switch {
 	case in && !out:
 		return flow.Ingress

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"math/bits"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -79,15 +80,14 @@ func (s ProtoSet) Has(p flow.Proto) bool { return s[p>>6]>>(p&63)&1 != 0 }
 
 // Single returns the protocol of a set that holds exactly one.
 func (s ProtoSet) Single() (flow.Proto, bool) {
-	var found flow.Proto
-	n := 0
-	for p := range 256 {
-		if s.Has(flow.Proto(p)) {
-			found = flow.Proto(p)
-			n++
+	n, p := 0, 0
+	for i, w := range s {
+		n += bits.OnesCount64(w)
+		if w != 0 {
+			p = 64*i + bits.TrailingZeros64(w)
 		}
 	}
-	return found, n == 1
+	return flow.Proto(p), n == 1
 }
 
 // TypeCode is an ICMP type and code; -1 is any. Type -1 forces code -1.

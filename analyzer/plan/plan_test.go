@@ -10,8 +10,6 @@ import (
 	"github.com/sgadvise/sgadvise/engine"
 	"github.com/sgadvise/sgadvise/engine/policy"
 	"github.com/sgadvise/sgadvise/engine/policy/cloud"
-	"github.com/sgadvise/sgadvise/ingest/flow"
-	"github.com/sgadvise/sgadvise/ingest/store"
 )
 
 func TestNoPlanWithoutFidelityOrAcceptedTraffic(t *testing.T) {
@@ -135,46 +133,6 @@ eni-1 10.4.4.6 10.0.0.5 50000 80 6 REJECT 2
 		}
 		if p.Holds() != (tc.witness == "") {
 			t.Errorf("%s: holds = %v", tc.name, p.Holds())
-		}
-	}
-}
-
-// A folded service port stands for many ports; a new rule that cuts its class must be
-// tried on both sides of the cut.
-func TestCertifyTriesEveryClassOfAFoldedPort(t *testing.T) {
-	text := `
-interface eni-1 10.0.0.5 sg-app
-group sg-app
-  in ingress tcp 32768-65535 from 10.0.0.0/8
-  out egress tcp all to 10.0.0.0/8
-`
-	// Neither side says who opened it; the local port looks like a client's and is folded.
-	flows := `
-eni-1 10.4.4.4 10.0.0.5 443 40000 6 ACCEPT 0
-eni-1 10.4.4.4 10.0.0.5 443 50000 6 ACCEPT 0
-`
-	s := parse(t, text)
-	res := replay(t, s, records(t, flows))
-	folded, open := false, false
-	var r store.Row
-	for i := range res.Store.Len() {
-		res.Store.Row(i, &r)
-		folded = folded || r.Client == store.LocalClient && r.PortLo < r.PortHi
-		open = open || res.Openers[i].Opener == flow.DirectionUnknown
-	}
-	if !folded {
-		t.Skip("the store kept both ports exact")
-	}
-	for _, tc := range []struct {
-		ports string
-		fits  bool
-	}{{"32768-65535", true}, {"40000-50000", true}, {"40000-49999", !open}, {"40001-50000", !open}} {
-		p, err := plan.Certify(context.Background(), res, changed(t, text, "in ingress tcp 32768-65535", "new ingress tcp "+tc.ports))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if p.Holds() != tc.fits {
-			t.Errorf("%s: %+v", tc.ports, p)
 		}
 	}
 }

@@ -19,7 +19,7 @@ const daySeconds = 86400
 // Evidence says what the logs could have shown: the window, and for each interface
 // of the policy what was captured.
 type Evidence struct {
-	From, To int64 // Unix s; 0, 0 without any record
+	From, To int64 // Unix s, over rows of every kind; 0, 0 without any
 	Days     int   // length of the window in days, rounded up
 	// RejectOnly: the logs hold no accepted traffic at all, so the absence of hits
 	// means nothing.
@@ -49,13 +49,16 @@ type Gap struct {
 
 func newEvidence(res *engine.Result, opt Options) *Evidence {
 	e := &Evidence{opt: opt}
-	e.From, e.To = res.Store.Window()
+	cov := make(map[string]store.Coverage)
+	for i, c := range res.Store.Coverage() {
+		cov[c.Interface] = c
+		if i == 0 {
+			e.From, e.To = c.From, c.To
+		}
+		e.From, e.To = min(e.From, c.From), max(e.To, c.To)
+	}
 	if e.To > e.From {
 		e.Days = int((e.To - e.From + daySeconds - 1) / daySeconds)
-	}
-	cov := make(map[string]store.Coverage)
-	for _, c := range res.Store.Coverage() {
-		cov[c.Interface] = c
 	}
 	for i := range res.Snapshot.Interfaces {
 		f := &res.Snapshot.Interfaces[i]

@@ -78,8 +78,12 @@ func newNetwork() *network {
 		{"data", "10.20.20.0/24", "", "euw1-az2", "default"},
 		{"tools", "10.20.30.0/24", "", "euw1-az2", "default"},
 	}
-	in := func(proto string, from, to int, peer, text string) rule { return rule{false, proto, from, to, peer, text} }
-	out := func(proto string, from, to int, peer, text string) rule { return rule{true, proto, from, to, peer, text} }
+	in := func(proto string, from, to int, peer, text string) rule {
+		return rule{false, proto, from, to, peer, text}
+	}
+	out := func(proto string, from, to int, peer, text string) rule {
+		return rule{true, proto, from, to, peer, text}
+	}
 	n.groups = []group{
 		{"shop-lb", "public load balancer", []rule{
 			in("tcp", 443, 443, "0.0.0.0/0", "shop"),
@@ -164,8 +168,8 @@ func newNetwork() *network {
 	host := func(name, subnet, v4 string, groups ...string) {
 		n.ifaces = append(n.ifaces, &iface{name: name, subnet: subnet, v4: netip.MustParseAddr(v4), groups: groups})
 	}
-	// A load balancer changes its interfaces and addresses as it pleases: the third of
-	// these was replaced in the second week.
+	// A load balancer adds and drops interfaces as it pleases: the third of these was
+	// there for the first eleven days.
 	for i, v4 := range []string{"10.20.0.21", "10.20.0.22", "10.20.0.23"} {
 		f := &iface{name: fmt.Sprintf("shop-lb-%d", i+1), subnet: "public", v4: netip.MustParseAddr(v4), groups: []string{"shop-lb"},
 			requester: "ELB app/shop/50dc6c495c0c9188", gone: i == 2}

@@ -304,9 +304,6 @@ func (n *network) networkInterfaces() []networkInterface {
 				x.RequesterId, x.Attachment.InstanceOwnerId = account, "amazon-aws"
 			}
 		}
-		if f.name == "shop-lb-2" {
-			x.Attachment.AttachTime = "2026-05-11T23:58:10+00:00" // when it replaced the third
-		}
 		if f.kind != "" {
 			x.InterfaceType = f.kind
 		}

@@ -148,7 +148,7 @@ func (n *network) day(d int, from int64) []record {
 
 	lbs := []end{n.at("shop-lb-1"), n.at("shop-lb-2")}
 	if d < 11 {
-		lbs[1] = n.at("shop-lb-3") // what shop-lb-2 replaced
+		lbs = append(lbs, n.at("shop-lb-3"))
 	}
 	for _, lb := range lbs {
 		for range 26 {
@@ -183,9 +183,11 @@ func (n *network) day(d int, from int64) []record {
 			n.throughNAT(at(), app, "198.51.100.20", 443)
 		}
 	}
-	for _, host := range []end{apps[0], apps[1], n.at("db-1")} {
+	for _, host := range []end{apps[0], apps[1], n.at("db-1"), n.at("bastion")} {
 		for range 3 {
-			n.connect(at(), n.at("monitoring"), host, 9100)
+			if host.on.name != "bastion" {
+				n.connect(at(), n.at("monitoring"), host, 9100)
+			}
 			t := at()
 			n.half(t, host, n.at("monitoring"), 123, 123, udp, 0, 1, 76)
 			n.half(t, n.at("monitoring"), host, 123, 123, udp, 0, 1, 76)

@@ -24,6 +24,8 @@ type Evidence struct {
 	// RejectOnly: the logs hold no accepted traffic at all, so the absence of hits
 	// means nothing.
 	RejectOnly bool
+	// Empty: the logs hold no flow and no row that says there was none.
+	Empty      bool
 	Interfaces []InterfaceEvidence // of Snapshot.Interfaces, same order
 
 	opt Options
@@ -50,8 +52,10 @@ type Gap struct {
 func newEvidence(res *engine.Result, opt Options) *Evidence {
 	e := &Evidence{opt: opt}
 	cov := make(map[string]store.Coverage)
+	e.Empty = res.Store.Len() == 0
 	for i, c := range res.Store.Coverage() {
 		cov[c.Interface] = c
+		e.Empty = e.Empty && c.NoData == 0
 		if i == 0 {
 			e.From, e.To = c.From, c.To
 		}
@@ -164,6 +168,8 @@ func (e *Evidence) thin(r *policy.Rule, ids []int, days int) string {
 		}
 	}
 	switch {
+	case e.Empty:
+		return "the logs hold no record that says anything of traffic"
 	case e.RejectOnly:
 		return "the logs hold no accepted traffic"
 	case days <= 0:

@@ -297,10 +297,13 @@ func unusable(c *store.Connections, snap *policy.Snapshot, read *ingest.Report) 
 		c.Row(i, r)
 		total += r.Records
 	}
-	if total > 0 && read.Ledger[flow.Malformed] == total {
-		msg := "no record could be read"
-		if first, ok := read.Stats.Malformed.First(); ok {
-			msg += ": " + first.String()
+	if lost := read.Ledger[flow.Malformed] + read.Ledger[flow.Unsupported]; total > 0 && lost == total {
+		msg := "no record could be used"
+		for _, reasons := range []flowlog.Reasons{read.Stats.Malformed, read.Stats.Unsupported} {
+			if first, ok := reasons.First(); ok {
+				msg += ": " + first.String()
+				break
+			}
 		}
 		return inputError(errors.New(msg))
 	}

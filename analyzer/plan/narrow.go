@@ -4,7 +4,10 @@ import (
 	"cmp"
 	"fmt"
 	"net/netip"
+	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"github.com/sgadvise/sgadvise/analyzer/cover"
 	"github.com/sgadvise/sgadvise/engine/netset"
@@ -48,11 +51,20 @@ const mostPieces = 16
 // and direction is the best one (min-plus over the menus).
 func (p *planner) narrow(w *world, of []int32, sigs []signature, st []state, gone []bool) []Edit {
 	points := p.assign(w, of, sigs, st, gone)
-	var edits []Edit
+	type share struct { // one group and direction
+		group *policy.Group
+		rules []int
+		spare int
+		menus []menu
+		notes []string
+	}
+	var shares []share
+	type job struct{ share, rule int }
+	var jobs []job
 	for g := range w.snap.Groups {
 		group := &w.snap.Groups[g]
 		for _, d := range directions {
-			var mine []int
+			s := share{group: group}
 			count, left := 0, 0
 			for k := range group.Rules {
 				if group.Rules[k].Direction != d {
@@ -64,31 +76,59 @@ func (p *planner) narrow(w *world, of []int32, sigs []signature, st []state, gon
 					left++
 				}
 				if st[i] == open && !gone[i] && len(points[i]) > 0 {
-					mine = append(mine, i)
+					jobs = append(jobs, job{len(shares), len(s.rules)})
+					s.rules = append(s.rules, i)
 				}
 			}
-			if len(mine) == 0 {
+			if len(s.rules) == 0 {
 				continue
 			}
-			spare := max(0, p.budget(count)-left)
-			menus := make([]menu, len(mine))
-			for k, i := range mine {
-				menus[k] = p.menu(w, &w.rules[i], points[i], 1+spare)
+			s.spare = max(0, p.budget(count)-left)
+			s.menus, s.notes = make([]menu, len(s.rules)), make([]string, len(s.rules))
+			shares = append(shares, s)
+		}
+	}
+	each(len(jobs), func(n int) {
+		s := &shares[jobs[n].share]
+		i := s.rules[jobs[n].rule]
+		s.menus[jobs[n].rule], s.notes[jobs[n].rule] = narrowings(w, &w.rules[i], points[i], 1+s.spare)
+	})
+	var edits []Edit
+	for _, s := range shares {
+		for k, n := range split(s.menus, s.spare) {
+			r := &w.rules[s.rules[k]]
+			if s.notes[k] != "" {
+				p.note(r.Ref, s.notes[k])
 			}
-			for k, n := range share(menus, spare) {
-				if n == 0 {
-					continue // the first option: the rule as it is
-				}
-				r := &w.rules[mine[k]]
-				e := Edit{Op: Replace, Rule: r.Ref, Group: group.ID}
-				for _, d := range menus[k][n].rules {
-					e.With = append(e.With, replacement(r.Rule, r.match(d)))
-				}
-				edits = append(edits, e)
+			if n == 0 {
+				continue // the first option: the rule as it is
 			}
+			e := Edit{Op: Replace, Rule: r.Ref, Group: s.group.ID}
+			for _, d := range s.menus[k][n].rules {
+				e.With = append(e.With, replacement(r.Rule, r.match(d)))
+			}
+			edits = append(edits, e)
 		}
 	}
 	return w.distinct(edits, gone)
+}
+
+// each calls f for every number below n, on all processors.
+func each(n int, f func(int)) {
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(n, runtime.GOMAXPROCS(0)) {
+		wg.Go(func() {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= n {
+					return
+				}
+				f(i)
+			}
+		})
+	}
+	wg.Wait()
 }
 
 // budget returns how many rules a group that has count in one direction may have.
@@ -133,22 +173,20 @@ func (p *planner) assign(w *world, of []int32, sigs []signature, st []state, gon
 	return points
 }
 
-// menu returns the ways to narrow r to points with at most limit rules. The first
-// option is always r itself; none follows where r cannot shrink.
-func (p *planner) menu(w *world, r *rule, points []cover.Point, limit int) menu {
+// narrowings returns the ways to narrow r to points with at most limit rules, and why
+// there are fewer than one might expect. The first option is always r itself; none
+// follows where r cannot shrink.
+func narrowings(w *world, r *rule, points []cover.Point, limit int) (menu, string) {
 	asIs := menu{{size: r.weight}}
 	if len(r.Match) != 1 || r.perhapsAnywhere() {
-		p.note(r.Ref, "it names several peers or ranges at once, or ones that are not known")
-		return asIs
+		return asIs, "it names several peers or ranges at once, or ones that are not known"
 	}
 	m := &r.Match[0]
 	_, single := m.Protos.Single()
 	if len(m.Remote.Prefixes)+len(m.Remote.Refs) != 1 || !single && m.Protos != policy.AnyProto {
-		p.note(r.Ref, "it names several peers or protocols at once")
-		return asIs
+		return asIs, "it names several peers or protocols at once"
 	}
-	// The ports are narrowed per protocol, whatever becomes of the peer.
-	n := narrower{p: p, w: w, r: r, limit: min(limit, mostPieces), byProto: make(map[flow.Proto][]cover.Point)}
+	n := narrower{w: w, r: r, limit: min(limit, mostPieces), byProto: make(map[flow.Proto][]cover.Point)}
 	for _, pt := range points {
 		proto, _ := pt.Services.Proto()
 		if _, seen := n.byProto[proto]; !seen {
@@ -157,16 +195,15 @@ func (p *planner) menu(w *world, r *rule, points []cover.Point, limit int) menu 
 		n.byProto[proto] = append(n.byProto[proto], pt)
 	}
 	slices.Sort(n.protos)
-	best := n.portsOnly(m.Remote, r.addrs)
+	// The ports are narrowed per protocol, whatever becomes of the peer.
+	best, reason := n.portsOnly(m.Remote, r.addrs), ""
 	if len(m.Remote.Prefixes) == 1 {
-		peers, reason := n.peers(points, best)
-		if peers != nil {
+		var peers []option
+		if peers, reason = n.peers(points, best); peers != nil {
 			best = peers
-		} else if reason != "" {
-			p.note(r.Ref, reason)
 		}
 	}
-	return prune(append(asIs, best...))
+	return prune(append(asIs, best...)), reason
 }
 
 // prune keeps of options, the first being the rule as it is, those that are worth
@@ -192,10 +229,10 @@ func prune(options []option) menu {
 	return out
 }
 
-// share splits spare slots over menus so that what is admitted in all is least, and
+// split gives spare slots to menus so that what is admitted in all is least, and
 // returns the option chosen from each. Options of a menu cost as many slots as they have
 // rules beyond one. Of equal choices the one with fewer rules wins.
-func share(menus []menu, spare int) []int {
+func split(menus []menu, spare int) []int {
 	const none = -1
 	best := make([]netset.Size, spare+1) // least size of the menus so far with so many slots
 	choice := make([][]int, len(menus))
@@ -254,7 +291,6 @@ func (w *world) distinct(edits []Edit, gone []bool) []Edit {
 
 // narrower looks for ways to narrow one rule.
 type narrower struct {
-	p       *planner
 	w       *world
 	r       *rule
 	limit   int // rules at most
@@ -324,6 +360,14 @@ func (n *narrower) perProtocol(one func(proto flow.Proto, points []cover.Point, 
 // services: ports are cut at the heaviest gaps, which is optimal.
 func (n *narrower) portsOnly(peer policy.AddrSet, addrs []netset.Addrs) []option {
 	return n.perProtocol(func(proto flow.Proto, points []cover.Point, limit int) []option {
+		if limit == 1 { // the hull, without looking for it
+			hull := n.within(points[0].Services)
+			for _, pt := range points {
+				s := n.within(pt.Services)
+				hull = netset.Services{First: min(hull.First, s.First), Last: max(hull.Last, s.Last)}
+			}
+			return []option{{[]draft{{hull, peer}}, exposureOf(hull, addrs)}}
+		}
 		var at []cover.Point // all at one address
 		for _, pt := range points {
 			at = append(at, cover.Point{Addr: flow.Addr4(0), Services: n.within(pt.Services)})
@@ -417,6 +461,9 @@ func (n *narrower) peers(points []cover.Point, ports []option) ([]option, string
 		for i, pt := range points {
 			at[i] = cover.Point{Addr: pt.Addr, Services: n.within(pt.Services)}
 		}
+		if limit == 1 && n.filled(at) {
+			return nil
+		}
 		return solve(at, limit)
 	})...)
 	if len(out) == 0 {
@@ -431,4 +478,18 @@ func (n *narrower) peers(points []cover.Point, ports []option) ([]option, string
 		return nil, ""
 	}
 	return append(out, ports...), ""
+}
+
+// filled reports whether one rule for points would be the rule as it is.
+func (n *narrower) filled(points []cover.Point) bool {
+	hull := netset.Box{Services: points[0].Services, Addrs: netset.OneAddr(points[0].Addr)}
+	for _, pt := range points { // in order of address
+		hull.Services.First, hull.Services.Last = min(hull.Services.First, pt.Services.First), max(hull.Services.Last, pt.Services.Last)
+		hull.Addrs.Last = pt.Addr
+	}
+	if len(n.r.boxes) != 1 || n.r.boxes[0].Services != hull.Services {
+		return false
+	}
+	old := n.r.boxes[0].Addrs
+	return old == hull.Addrs || netset.CommonBits(hull.Addrs.First, hull.Addrs.Last) == netset.CommonBits(old.First, old.Last)
 }

@@ -67,16 +67,31 @@ type signature struct {
 // few words for each obligation.
 func (w *world) match(obs []obligation) (sigs []signature, of []int32) {
 	of = make([]int32, len(obs))
+	type span struct {
+		lo, hi int
+		sigs   []signature
+	}
+	var spans []span // of one class and direction each
 	for lo := 0; lo < len(obs); {
 		hi := lo
 		for hi < len(obs) && obs[hi].class == obs[lo].class && obs[hi].dir == obs[lo].dir {
 			hi++
 		}
-		m := newMatcher(w, w.classes[obs[lo].class].rules[side(obs[lo].dir)])
-		for i := lo; i < hi; i++ {
-			of[i] = m.find(&obs[i], &sigs)
-		}
+		spans = append(spans, span{lo: lo, hi: hi})
 		lo = hi
+	}
+	each(len(spans), func(n int) {
+		s := &spans[n]
+		m := newMatcher(w, w.classes[obs[s.lo].class].rules[side(obs[s.lo].dir)])
+		for i := s.lo; i < s.hi; i++ {
+			of[i] = m.find(&obs[i], &s.sigs)
+		}
+	})
+	for _, s := range spans {
+		for i := s.lo; i < s.hi; i++ {
+			of[i] += int32(len(sigs))
+		}
+		sigs = append(sigs, s.sigs...)
 	}
 	return sigs, of
 }

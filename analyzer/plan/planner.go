@@ -25,8 +25,10 @@ type planner struct {
 
 func newPlanner(in Input) *planner {
 	p := &planner{in: in, old: newWorld(in.Result.Snapshot)}
-	p.obs = obligations(in.Result, p.old)
-	p.sigs, p.of = p.old.match(p.obs)
+	if in.Mode == ModeTighten { // tidying looks at no traffic
+		p.obs = obligations(in.Result, p.old)
+		p.sigs, p.of = p.old.match(p.obs)
+	}
 	p.reset()
 	return p
 }

@@ -84,9 +84,12 @@ func (f *analyzeFlags) register(fs *pflag.FlagSet) {
 	fs.Float64Var(&f.requireCoverage, "require-coverage", 0, "exit 4 unless this share of interface-days has evidence (0 to 1)")
 	fs.Int64Var(&f.maxBadRows, "max-bad-rows", -1, "malformed rows to tolerate (default: any number, counted)")
 	fs.BoolVar(&f.strict, "strict", false, "stop at the first malformed row")
-	fs.IntVar(&f.workers, "workers", runtime.NumCPU(), "goroutines to use")
+	fs.IntVar(&f.workers, "workers", runtime.NumCPU(), "goroutines to use (default: one per processor)")
 	fs.StringVar(&f.now, "now", "", "the time the report states (RFC 3339; default: now)")
 	fs.StringVar(&f.progress, "progress", "auto", "progress on standard error: auto, plain, none")
+	for _, name := range []string{"min-days", "max-bad-rows", "workers"} {
+		fs.Lookup(name).DefValue = "0" // not shown: the text says it
+	}
 	fs.BoolVarP(&f.quiet, "quiet", "q", false, "no messages on standard error but errors")
 	fs.StringVar(&f.cpuProfile, "cpu-profile", "", "write a CPU profile of the run to this file")
 	_ = fs.MarkHidden("cpu-profile") // the flag is defined one line above

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -66,10 +67,6 @@ func (f *outputFlags) mainFormat() (reports.Format, error) {
 // write renders every view first and then writes them, so that a failure leaves no
 // report behind rather than some.
 func (f *outputFlags) write(doc *reports.Report, s streams) error {
-	type file struct {
-		name string
-		body []byte
-	}
 	var files []file
 	for _, name := range f.export {
 		format, err := reports.FormatFor(filepath.Base(name))
@@ -98,10 +95,8 @@ func (f *outputFlags) write(doc *reports.Report, s streams) error {
 	if f.out != "-" {
 		files = append(files, file{f.out, b.Bytes()})
 	}
-	for _, x := range files {
-		if err := writeFile(x.name, x.body); err != nil {
-			return &exitError{code: exitInternal, cause: err}
-		}
+	if err := writeFiles(files); err != nil {
+		return &exitError{code: exitInternal, cause: err}
 	}
 	if f.out == "-" {
 		if _, err := s.out.Write(b.Bytes()); err != nil {
@@ -133,25 +128,68 @@ func (f *outputFlags) textOptions(out io.Writer) reports.Options {
 	return o
 }
 
-// writeFile replaces name with body as a whole: other readers see the old file or the
-// new one.
-func writeFile(name string, body []byte) error {
-	tmp, err := os.CreateTemp(filepath.Dir(name), ".sgadvise-*")
-	if err != nil {
-		return err
+// file is a report to write.
+type file struct {
+	name string
+	body []byte
+}
+
+// writeFiles replaces every file as a whole: others see the old one or the new one. It
+// replaces none before all are on disk.
+func writeFiles(files []file) (err error) {
+	var staged []string
+	defer func() {
+		for _, name := range staged {
+			os.Remove(name)
+		}
+	}()
+	for _, x := range files {
+		if info, err := os.Stat(x.name); err == nil && info.IsDir() {
+			return fmt.Errorf("%s: it is a folder", x.name)
+		}
+		name, err := stage(x)
+		if name != "" {
+			staged = append(staged, name)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", x.name, reason(err))
+		}
 	}
-	_, err = tmp.Write(body)
+	for i, x := range files {
+		if err := os.Rename(staged[i], x.name); err != nil {
+			return fmt.Errorf("%s: %w", x.name, reason(err))
+		}
+	}
+	staged = nil
+	return nil
+}
+
+// stage writes x to a new file beside its place and returns its name, also after an
+// error if there is one to remove.
+func stage(x file) (name string, err error) {
+	tmp, err := os.CreateTemp(filepath.Dir(x.name), ".sgadvise-*")
+	if err != nil {
+		return "", err
+	}
+	_, err = tmp.Write(x.body)
 	if err == nil {
 		err = tmp.Chmod(0o644)
 	}
 	if e := tmp.Close(); err == nil {
 		err = e
 	}
-	if err == nil {
-		err = os.Rename(tmp.Name(), name)
-	}
-	if err != nil {
-		os.Remove(tmp.Name())
+	return tmp.Name(), err
+}
+
+// reason takes the name of the staged file, which nobody knows, out of err.
+func reason(err error) error {
+	var path *os.PathError
+	var link *os.LinkError
+	switch {
+	case errors.As(err, &path):
+		return path.Err
+	case errors.As(err, &link):
+		return link.Err
 	}
 	return err
 }

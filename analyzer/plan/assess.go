@@ -66,6 +66,9 @@ func (p *planner) assess(ctx context.Context, out *Plan, edits []Edit) error {
 	for i := range edits {
 		if o := outcome[edits[i].Rule]; o != nil {
 			edits[i].Confidence = [...]Confidence{High, Medium, Low}[o.Class()]
+			if edits[i].Op == Replace && attempts(p.usage(edits[i].Rule)) {
+				edits[i].Confidence = Low
+			}
 		}
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/sgadvise/sgadvise/engine"
 	"github.com/sgadvise/sgadvise/engine/netset"
 	"github.com/sgadvise/sgadvise/engine/policy"
 )
@@ -48,6 +49,9 @@ func (p *planner) explain(e *Edit, rest *world) {
 			e.Check = "wide-source"
 		}
 		e.Reason = fmt.Sprintf("%s still admit%s all that was observed of it", plural(len(e.With), "narrower rule"), third(len(e.With)))
+		if attempts(u) {
+			e.Reason += "; nobody ever answered those who used it: ask whether it is needed at all"
+		}
 		if r.Match[0].Protos == policy.AnyProto && !slices.ContainsFunc(e.With, func(n policy.Rule) bool { return n.Match[0].Protos.Has(1) }) {
 			e.Reason += "; path MTU discovery, if it is needed, wants icmp type 3 code 4"
 		}
@@ -58,6 +62,10 @@ func (p *planner) explain(e *Edit, rest *world) {
 		e.Check, e.Reason = "unused-rule", "no accepted connection used it in the window"
 	}
 }
+
+// attempts reports whether all that used a rule were attempts that nobody answered:
+// scanners, mostly, and nothing to narrow a rule by with any confidence.
+func attempts(u *engine.Usage) bool { return u.Hits > 0 && u.Answered == 0 }
 
 // insideRule reports whether r alone admits all that rules name by prefix.
 func insideRule(rules []policy.Rule, r *rule) bool {

@@ -44,6 +44,10 @@ const fewClients = 32
 // is no longer read, and the last pieces save little.
 const mostPieces = 16
 
+// fewPieces is the same where nobody asked for a number of rules: a table that is
+// checked at a glance. Such pieces are not split again.
+const fewPieces = 8
+
 // narrow returns the edits that make open rules as small as what they must go on
 // admitting. Each obligation that no fixed rule admits is given to the smallest open
 // rule that admits it. Slots that removals have freed in a group may be spent on
@@ -91,7 +95,7 @@ func (p *planner) narrow(w *world, of []int32, sigs []signature, st []state, gon
 	each(len(jobs), func(n int) {
 		s := &shares[jobs[n].share]
 		i := s.rules[jobs[n].rule]
-		s.menus[jobs[n].rule], s.notes[jobs[n].rule] = narrowings(w, &w.rules[i], points[i], 1+s.spare)
+		s.menus[jobs[n].rule], s.notes[jobs[n].rule] = narrowings(w, &w.rules[i], points[i], p.pieces(w.rules[i].Ref, 1+s.spare))
 	})
 	var edits []Edit
 	for _, s := range shares {
@@ -111,6 +115,17 @@ func (p *planner) narrow(w *world, of []int32, sigs []signature, st []state, gon
 		}
 	}
 	return w.distinct(edits, gone)
+}
+
+// pieces returns how many rules may replace ref where limit slots are free.
+func (p *planner) pieces(ref policy.Ref, limit int) int {
+	if p.in.Budget > 0 {
+		return limit
+	}
+	if _, made := p.origin[ref]; made {
+		return 1
+	}
+	return min(limit, fewPieces)
 }
 
 // each calls f for every number below n, on all processors.

@@ -174,4 +174,19 @@ group sg-b
 
 func writeFlow(b *strings.Builder, ends string, day int) {
 	b.WriteString(ends + " 49152 443 6 ACCEPT 2 " + strconv.Itoa(day) + "\n")
+	f := strings.Fields(ends)
+	b.WriteString(f[0] + " " + f[2] + " " + f[1] + " 443 49152 6 ACCEPT 18 " + strconv.Itoa(day) + "\n")
+}
+
+// Attempts that nobody answered are no ground to narrow a rule by with confidence.
+func TestNarrowingToAttemptsIsOfLowConfidence(t *testing.T) {
+	s := parse(t, "interface eni-1 10.0.0.5 sg-a\ngroup sg-a\n  ssh ingress tcp 22 from 10.0.0.0/8\n")
+	var b strings.Builder
+	for day := range 42 {
+		b.WriteString("eni-1 10.1.0.1 10.0.0.5 49152 22 6 ACCEPT 2 " + strconv.Itoa(day) + "\n")
+	}
+	p := made(t, plan.Input{Result: replay(t, s, records(t, b.String())), Mode: plan.ModeTighten, Evidence: enough(s)})
+	if len(p.Edits) != 1 || p.Edits[0].Confidence != plan.Low || !strings.Contains(p.Edits[0].Reason, "nobody ever answered") {
+		t.Errorf("%+v", p.Edits)
+	}
 }

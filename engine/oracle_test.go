@@ -230,8 +230,13 @@ func (o *oracle) see(rec *flow.Record) {
 		conn string
 	}
 	var credits []credit
-	for _, x := range orient.Readings(nil, &row, op) {
-		certain := op.Opener != flow.DirectionUnknown && row.Side != flow.DirectionUnknown
+	readings := orient.Readings(nil, &row, op)
+	decided := len(readings)
+	if op.Method > orient.ByPeer && rec.Action == flow.Accept {
+		readings = orient.Readings(readings, &row, orient.Opinion{Opener: op.Opener.Reverse()})
+	}
+	for n, x := range readings {
+		certain := op.Opener != flow.DirectionUnknown && row.Side != flow.DirectionUnknown && n < decided
 		c := policy.Conn{Direction: x.Opener, Proto: row.Proto, Local: x.Local.Netip(), Remote: x.Remote.Netip(),
 			LocalPort: x.LocalPort, RemotePort: x.RemotePort, ICMP: policy.AnyICMP}
 		back := c
@@ -259,7 +264,9 @@ func (o *oracle) see(rec *flow.Record) {
 		default:
 			d = flow.Permitted
 		}
-		all = append(all, d)
+		if n < decided {
+			all = append(all, d)
+		}
 
 		accepted := rec.Action == flow.Accept || x.IsReply()
 		conn := fmt.Sprint(rec.Interface, x.Opener, row.Proto, x.Remote, x.Port, x.PortHi, accepted)

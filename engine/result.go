@@ -22,7 +22,8 @@ type Result struct {
 
 	// Connections are the distinct connections of interfaces that the snapshot
 	// has, ordered by interface, direction, protocol, remote address, port.
-	// Connections whose opener is undecided appear once in each reading.
+	// Accepted ones whose opener is undecided, or inferred rather than proven, appear
+	// once in each reading.
 	Connections []Connection
 
 	// Openers holds, for each row of Store, who opened its connection and how that is known.
@@ -44,10 +45,10 @@ type Connection struct {
 	Action    flow.Action // what the log says was done with the opener's packets; Accept if only replies were seen
 	Remote    flow.Addr
 	// Port and PortHi are the service port. They differ only where the opener is
-	// undecided and the port was folded: then every port between them may have been
+	// not proven and the port was folded: then every port between them may have been
 	// the service, and no rule of the snapshot tells them apart.
 	Port, PortHi uint16
-	Certain      bool           // the opener is decided; false: one of two readings
+	Certain      bool           // the opener is decided; false: one of two readings, or the one that inference turned down
 	Proven       bool           // by flags or by what the rules make impossible
 	Answered     bool           // packets came back (TCP: other than a bare RST)
 	Verdict      policy.Verdict // of the whole path, for the opener's packets
@@ -68,7 +69,7 @@ type Connection struct {
 type Signature struct {
 	Hits     []int32 // rules that win it, the ACL lines that pass its replies included
 	Decisive []int32 // of them, those without which its verdict would change
-	Possible []int32 // rules it would or might win in a reading that is not settled
+	Possible []int32 // rules it would or might win in a reading that is not settled or not ruled out
 }
 
 // Usage is the evidence for one rule.
@@ -78,7 +79,7 @@ type Usage struct {
 	Decisive uint64 // of them, those whose verdict would change without the rule
 	Proven   uint64 // of the decisive ones, those whose opener is proven
 	Answered uint64 // of the hits, those that were answered
-	Possible uint64 // connections it would win under an undecided reading, or perhaps matches
+	Possible uint64 // connections it would win under an undecided reading or one that inference alone turned down, or perhaps matches
 
 	Records, Packets, Bytes uint64
 	First, Last             int64 // 0, 0 without hits

@@ -133,6 +133,47 @@ func scope(r *Report) string {
 	return s + ", on " + plural(interfaces, "interface")
 }
 
+// overlaps counts the log files that are copies of another one, and the interfaces that
+// more than one flow log captures. Records are not told apart one by one: that would
+// need all of them in memory.
+func overlaps(r *Report, in Input) (copies, twice int) {
+	seen := map[string]bool{}
+	for _, f := range r.Inputs.Logs {
+		if seen[f.Digest] && f.Records > 0 {
+			copies++
+		}
+		seen[f.Digest] = true
+	}
+	s := in.Result.Snapshot
+	for i := range s.Interfaces {
+		f := &s.Interfaces[i]
+		n := 0
+		for _, l := range s.FlowLogs {
+			if l.Resource != "" && (l.Resource == f.ID || l.Resource == f.Subnet || l.Resource == f.VPC) {
+				n++
+			}
+		}
+		if n > 1 {
+			twice++
+		}
+	}
+	return copies, twice
+}
+
+func has(n int) string {
+	if n == 1 {
+		return "has"
+	}
+	return "have"
+}
+
+func isAre(n int, what string) string {
+	if n == 1 {
+		return plural(n, what) + " is"
+	}
+	return plural(n, what) + " are"
+}
+
 // notes lists what a reader must know before acting on r, the most important first.
 // What the headline says is not said again.
 func notes(r *Report, in Input) []string {
@@ -152,6 +193,9 @@ func notes(r *Report, in Input) []string {
 			say(true, "The logs may be incomplete: %s.", cause)
 		}
 	}
+	copies, twice := overlaps(r, in)
+	say(copies > 0, "%s of the logs %s the same content as another: numbers of records count it again, hits do not.", plural(copies, "file"), has(copies))
+	say(twice > 0, "%s under more than one flow log: numbers of records may count traffic again, hits do not.", isAre(twice, "interface"))
 	for _, m := range r.Coverage.Missing {
 		say(true, "%s: %s.", m.What, strings.TrimSuffix(m.Effect, "."))
 	}

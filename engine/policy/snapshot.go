@@ -24,6 +24,10 @@ type Snapshot struct {
 	FlowLogs   []FlowLog
 	Platform   []netip.Prefix // addresses that no stage filters (metadata, resolver, time)
 	Missing    []Missing
+	// OpenUntracked: connections that a rule for every address admits are not tracked
+	// if the other direction has a rule for every address and all ports; then their
+	// replies pass by that rule, and removing the first one cuts them at once.
+	OpenUntracked bool
 
 	interfaces map[string]int
 	groups     map[string]int

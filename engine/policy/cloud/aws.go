@@ -276,6 +276,7 @@ func (r *awsReader) build(s *policy.Snapshot) error {
 	s.Lists = append(s.Lists, lists...)
 	s.FlowLogs = append(s.FlowLogs, logs...)
 	s.Platform = append(s.Platform, awsPlatform...)
+	s.OpenUntracked = true
 	r.nameMissing(s)
 	return nil
 }

@@ -81,6 +81,7 @@ func readText(files []*file, s *policy.Snapshot) error {
 	}
 	if !r.platformSet {
 		s.Platform = append(s.Platform, awsPlatform...)
+		s.OpenUntracked = true
 	}
 	return nil
 }

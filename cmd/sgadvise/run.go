@@ -81,6 +81,7 @@ Exit codes: 0 done; 1 a finding reached --fail-on; 2 usage; 3 input unusable;
 			return cmd.Help()
 		},
 	}
+	s.in = newInterruptible(ctx, s.in)
 	root.SetArgs(args)
 	root.SetIn(s.in)
 	root.SetOut(s.out)

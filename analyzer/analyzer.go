@@ -143,8 +143,17 @@ func Run(ctx context.Context, res *engine.Result, opt Options) (*Analysis, error
 		}
 	}
 	out.Findings = backEdits(pass, out.Findings, p.Edits)
+	touched := make(map[policy.Ref]bool)
+	for i := range p.Edits {
+		touched[p.Edits[i].Rule] = true
+	}
 	for i := range out.Findings {
 		f := &out.Findings[i]
+		if n, ok := res.Snapshot.RuleIndex(f.Subject); ok && touched[f.Subject] {
+			if fact, warn := pass.untrackedFact(n); warn {
+				f.Facts = append(f.Facts, fact)
+			}
+		}
 		f.Controls = slices.Compact(slices.Sorted(slices.Values(append(f.Controls, controlsFor(f.Check)...))))
 		f.ID = fingerprint(f)
 	}

@@ -16,6 +16,7 @@ type ruleCoverage struct {
 	rules      []covered
 	boxes      []ruleBoxes
 	words      []string // what the rule says, in canonical words
+	passed     []bool   // rule → in force where an appliance may pass traffic on
 }
 
 // covered is what the configuration alone says of a rule.
@@ -63,6 +64,12 @@ func newRuleCoverage(s *policy.Snapshot) *ruleCoverage {
 				}
 			}
 		}
+	}
+
+	behind := behindAppliance(s)
+	c.passed = make([]bool, len(rules))
+	for i := range rules {
+		c.passed[i] = slices.ContainsFunc(c.interfaces[i], func(f int) bool { return behind[f] })
 	}
 
 	type scope struct {
@@ -115,6 +122,24 @@ func newRuleCoverage(s *policy.Snapshot) *ruleCoverage {
 	return c
 }
 
+// behindAppliance says for each interface whether something in its network passes
+// traffic on under its sender's address. A reference to the sender's group does not
+// match it then, though a prefix does.
+func behindAppliance(s *policy.Snapshot) []bool {
+	has := make(map[string]bool)
+	for i := range s.Interfaces {
+		switch f := &s.Interfaces[i]; {
+		case f.Transit && f.Kind != "natGateway", f.Kind == "gateway_load_balancer_endpoint", f.Kind == "network_load_balancer":
+			has[f.VPC] = true
+		}
+	}
+	out := make([]bool, len(s.Interfaces))
+	for i := range s.Interfaces {
+		out[i] = has[s.Interfaces[i].VPC]
+	}
+	return out
+}
+
 func isACL(s *policy.Snapshot, owner string) bool {
 	_, isGroup := s.Group(owner)
 	return !isGroup
@@ -138,7 +163,8 @@ func boxesOf(s *policy.Snapshot, r *policy.Rule) ruleBoxes {
 // covers reports whether the rules among others that rank at least as high as r
 // permit (in an ordered list: decide) all that r does, and names few that do. A rule
 // that matches nothing at present, or not for certain, is covered by nothing; one
-// that is not for certain covers nothing.
+// that is not for certain covers nothing. Members of groups do not cover a prefix where
+// an appliance passes traffic on.
 func (c *ruleCoverage) covers(rules []*policy.Rule, r int, others []int) ([]int, bool) {
 	mine := &c.boxes[r]
 	if !mine.exact || len(mine.boxes) == 0 {
@@ -146,7 +172,7 @@ func (c *ruleCoverage) covers(rules []*policy.Rule, r int, others []int) ([]int,
 	}
 	var by []int
 	for _, o := range others {
-		if o == r || !c.boxes[o].exact || !stronger(rules[o], rules[r]) {
+		if o == r || !c.boxes[o].exact || !stronger(rules[o], rules[r]) || c.passed[r] && c.boxes[o].members && !mine.members {
 			continue
 		}
 		if slices.ContainsFunc(c.boxes[o].boxes, func(b netset.Box) bool {

@@ -147,13 +147,14 @@ type ruleEvidence struct {
 	attached   bool
 	observable bool
 	hidden     string // why it is not observable
+	others     string // why its hits may not be all of its use: see outgrown
 	narrow     string // why the evidence is too thin to narrow it; empty: it is not
 	unused     string // the same for calling it unused
 }
 
 func (e *Evidence) rule(s *policy.Snapshot, r *policy.Rule, ids []int) ruleEvidence {
 	out := ruleEvidence{attached: len(ids) > 0}
-	out.hidden = hidden(s, r)
+	out.hidden = hidden(s, r, ids)
 	out.observable = out.hidden == ""
 	out.narrow = e.thin(r, ids, e.opt.NarrowDays)
 	out.unused = e.thin(r, ids, e.opt.UnusedDays)
@@ -198,10 +199,22 @@ func plural(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// hidden says why no flow log can show the use of r, or "": its ICMP type is in no
-// field, or all of its peers are platform addresses whose traffic is neither logged nor
-// filtered.
-func hidden(s *policy.Snapshot, r *policy.Rule) string {
+// hidden says why no flow log can show all use of r, attached to the interfaces ids, or
+// "": its ICMP type is in no field, all of its peers are platform addresses whose
+// traffic is neither logged nor filtered, or it may admit what endpoints send to a
+// network load balancer, a hop that is not logged.
+func hidden(s *policy.Snapshot, r *policy.Rule, ids []int) string {
+	for _, i := range ids {
+		if isACL(s, r.Ref.Owner) {
+			break // of the whole subnet
+		}
+		switch kind := s.Interfaces[i].Kind; {
+		case kind == "network_load_balancer" && r.Direction == flow.Ingress:
+			return "what endpoints of other networks send to the network load balancer " + s.Interfaces[i].ID + " is not logged"
+		case kind == "vpc_endpoint" && r.Direction == flow.Egress:
+			return "what the endpoint " + s.Interfaces[i].ID + " passes on to its service is not logged"
+		}
+	}
 	typed, platform, boxes := true, true, 0
 	for i := range r.Match {
 		m := &r.Match[i]
@@ -268,6 +281,9 @@ func (e *Evidence) forPlan(vs []RuleVerdict) []plan.RuleEvidence {
 		}
 		if v.Verdict == CannotJudge {
 			r.UnusedOK, r.Why = false, v.Reason
+		}
+		if v.evidence.others != "" {
+			r.NarrowOK, r.UnusedOK, r.Why = false, false, v.evidence.others
 		}
 		out = append(out, r)
 	}

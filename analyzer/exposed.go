@@ -77,6 +77,8 @@ itself.`,
 		return exposed(p, groupRules, func(r *policy.Rule, m *policy.Match, _, _ bool) (string, []string) {
 			ports := m.ServicePorts(r.Direction)
 			switch {
+			case m.Protos.Has(flow.TCP) && m.Protos.Has(flow.UDP):
+				return "tcp and udp " + ports.String(), nil
 			case m.Protos.Has(flow.UDP):
 				return "udp " + ports.String(), nil
 			case m.Protos.Has(flow.TCP) && !(ports.Len() == 1 && slices.Contains(authorizedPorts, ports.First)):

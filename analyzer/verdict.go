@@ -36,6 +36,7 @@ type RuleVerdict struct {
 // verdicts judges every rule of res.Usage. The first verdict that fits holds.
 func verdicts(res *engine.Result, ev *Evidence, cov *ruleCoverage) []RuleVerdict {
 	rules := res.Snapshot.Rules()
+	beyond := outgrown(res, cov)
 	out := make([]RuleVerdict, 0, len(res.Usage))
 	for i := range res.Usage {
 		v := RuleVerdict{Usage: res.Usage[i]}
@@ -43,6 +44,9 @@ func verdicts(res *engine.Result, ev *Evidence, cov *ruleCoverage) []RuleVerdict
 			v.Rule = rules[i]
 			v.Interfaces = len(cov.interfaces[i])
 			v.evidence = ev.rule(res.Snapshot, v.Rule, cov.interfaces[i])
+			if beyond[i] {
+				v.evidence.others = "traffic to its ports was accepted that fits no rule: its peers may have been in " + v.Rule.Peer() + " at the time"
+			}
 			v.Verdict, v.Reason = v.judge(res.Snapshot, ev, &cov.rules[i], &cov.boxes[i])
 		} else {
 			v.Rule = implicitRule(v.Usage.Ref)
@@ -75,6 +79,8 @@ func (v *RuleVerdict) judge(s *policy.Snapshot, ev *Evidence, cov *covered, boxe
 	switch {
 	case dead == "" && unresolved(s, v.Rule) != "":
 		return CannotJudge, unresolved(s, v.Rule)
+	case v.evidence.others != "":
+		return CannotJudge, v.evidence.others
 	case len(s.Interfaces) == 0:
 		return CannotJudge, "no interfaces were exported, so where the rule is in force is not known"
 	case isACL(s, v.Rule.Ref.Owner) && v.Interfaces == 0 && s.MissingWhat("subnets"):

@@ -1,0 +1,102 @@
+package analyzer
+
+import (
+	"slices"
+
+	"github.com/sgadvise/sgadvise/engine"
+	"github.com/sgadvise/sgadvise/engine/orient"
+	"github.com/sgadvise/sgadvise/engine/policy"
+	"github.com/sgadvise/sgadvise/ingest/flow"
+	"github.com/sgadvise/sgadvise/ingest/store"
+)
+
+// visit is accepted traffic that the rules of the snapshot do not admit, or only as
+// what it does not look like: the answer of a service to what a client's port asked.
+type visit struct {
+	dir          flow.Direction
+	proto        flow.Proto
+	port, portHi uint16
+}
+
+// outgrown says for each declared rule with a group or prefix list as its peer whether
+// traffic was accepted that fits the rule in all but its peer. Members and entries are
+// those of the snapshot: whoever was one when the log was written, or came through a
+// load balancer that keeps its clients' addresses, may have been let in by this rule.
+// Then its hits are not all of its use.
+func outgrown(res *engine.Result, cov *ruleCoverage) []bool {
+	rules := res.Snapshot.Rules()
+	out := make([]bool, len(rules))
+	if !slices.ContainsFunc(rules, refers) {
+		return out
+	}
+	visits := unexplained(res)
+	for i, r := range rules {
+		out[i] = refers(r) && slices.ContainsFunc(cov.interfaces[i], func(f int) bool {
+			return slices.ContainsFunc(visits[int32(f)], func(v visit) bool { return v.dir == r.Direction && v.fits(r) })
+		})
+	}
+	return out
+}
+
+// unexplained returns the visits at each interface.
+func unexplained(res *engine.Result) map[int32][]visit {
+	out := make(map[int32][]visit)
+	seen := make(map[int32]map[visit]bool)
+	add := func(f int32, v visit) {
+		if seen[f] == nil {
+			seen[f] = make(map[visit]bool)
+		}
+		if !seen[f][v] {
+			seen[f][v] = true
+			out[f] = append(out[f], v)
+		}
+	}
+	for i := range res.Connections {
+		c := &res.Connections[i]
+		if c.Action == flow.Accept && c.GroupVerdict == policy.Denied {
+			add(c.Interface, visit{c.Direction, c.Proto, c.Port, max(c.Port, c.PortHi)})
+		}
+	}
+	// That the rules make a reading impossible is no proof where they name groups.
+	index := make(map[string]int32)
+	for i := range res.Snapshot.Interfaces {
+		index[res.Snapshot.Interfaces[i].ID] = int32(i)
+	}
+	var row store.Row
+	var readings []orient.Reading
+	for k, o := range res.Openers {
+		if o.Method != orient.ByRules {
+			continue
+		}
+		res.Store.Row(k, &row)
+		looks := flow.DirectionUnknown
+		switch row.Client {
+		case store.RemoteClient:
+			looks = flow.Ingress
+		case store.LocalClient:
+			looks = flow.Egress
+		}
+		f, known := index[res.Store.Interfaces()[row.Interface]]
+		if row.Action != flow.Accept || looks == flow.DirectionUnknown || looks == o.Opener || !known {
+			continue
+		}
+		readings = orient.Readings(readings[:0], &row, orient.Opinion{Opener: looks, Method: orient.ByRules})
+		for _, x := range readings {
+			add(f, visit{looks, row.Proto, x.Port, max(x.Port, x.PortHi)})
+		}
+	}
+	return out
+}
+
+// refers reports whether a live group or list is among r's peers.
+func refers(r *policy.Rule) bool {
+	return slices.ContainsFunc(r.Refs(), func(s policy.SetRef) bool { return s.Dead == "" })
+}
+
+// fits reports whether r is for the service of v.
+func (v visit) fits(r *policy.Rule) bool {
+	return slices.ContainsFunc(r.Match, func(m policy.Match) bool {
+		ports := m.ServicePorts(r.Direction)
+		return m.Protos.Has(v.proto) && (!v.proto.HasPorts() || ports.First <= v.portHi && v.port <= ports.Last)
+	})
+}

@@ -168,11 +168,9 @@ func newNetwork() *network {
 	host := func(name, subnet, v4 string, groups ...string) {
 		n.ifaces = append(n.ifaces, &iface{name: name, subnet: subnet, v4: netip.MustParseAddr(v4), groups: groups})
 	}
-	// A load balancer adds and drops interfaces as it pleases: the third of these was
-	// there for the first eleven days.
-	for i, v4 := range []string{"10.20.0.21", "10.20.0.22", "10.20.0.23"} {
+	for i, v4 := range []string{"10.20.0.21", "10.20.0.22"} {
 		f := &iface{name: fmt.Sprintf("shop-lb-%d", i+1), subnet: "public", v4: netip.MustParseAddr(v4), groups: []string{"shop-lb"},
-			requester: "ELB app/shop/50dc6c495c0c9188", gone: i == 2}
+			requester: "ELB app/shop/50dc6c495c0c9188"}
 		f.v6 = netip.MustParseAddr(fmt.Sprintf("2001:db8:20::2%d", i+1))
 		n.ifaces = append(n.ifaces, f)
 	}
@@ -184,8 +182,12 @@ func newNetwork() *network {
 	host("db-1", "data", "10.20.20.11", "shop-db", "base", "monitored")
 	host("reports", "data", "10.20.20.40", "reports")
 	host("monitoring", "tools", "10.20.30.10", "monitoring", "base")
-	n.ifaces = append(n.ifaces, &iface{name: "logs-lb", subnet: "tools", v4: netip.MustParseAddr("10.20.30.20"), groups: []string{"logs-lb"},
-		kind: "network_load_balancer", requester: "ELB net/logs/8c3f6e2b9d0a4715"})
+	// A load balancer adds and drops interfaces as it pleases: the second of these was
+	// there for the first eleven days.
+	for i, v4 := range []string{"10.20.30.20", "10.20.30.21"} {
+		n.ifaces = append(n.ifaces, &iface{name: fmt.Sprintf("logs-lb-%d", i+1), subnet: "tools", v4: netip.MustParseAddr(v4), groups: []string{"logs-lb"},
+			kind: "network_load_balancer", requester: "ELB net/logs/8c3f6e2b9d0a4715", gone: i == 1})
+	}
 	host("collector", "tools", "10.20.30.30", "logs")
 	host("standby", "tools", "10.20.30.99", "standby")
 	for _, f := range n.ifaces {

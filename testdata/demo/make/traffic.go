@@ -147,9 +147,6 @@ func (n *network) day(d int, from int64) []record {
 	apps := [2]end{n.at("app-1"), n.at("app-2")}
 
 	lbs := []end{n.at("shop-lb-1"), n.at("shop-lb-2")}
-	if d < 11 {
-		lbs = append(lbs, n.at("shop-lb-3"))
-	}
 	for _, lb := range lbs {
 		for range 26 {
 			n.connect(at(), n.shopper(), lb, 443)
@@ -196,9 +193,15 @@ func (n *network) day(d int, from int64) []record {
 	for range 2 {
 		n.session(from+2*3600+int64(n.roll(900)), n.at("reports"), n.at("db-1"), 5432, 4)
 	}
-	for range 6 {
-		n.connect(at(), outside(fmt.Sprintf("10.200.%d.%d", 16+n.roll(32), 10+n.roll(6))), n.at("logs-lb"), 6514)
-		n.connect(at(), n.at("logs-lb"), n.at("collector"), 6514)
+	balancers := []end{n.at("logs-lb-1")}
+	if d < 11 {
+		balancers = append(balancers, n.at("logs-lb-2"))
+	}
+	for _, lb := range balancers {
+		for range 5 {
+			n.connect(at(), outside(fmt.Sprintf("10.200.%d.%d", 16+n.roll(32), 10+n.roll(6))), lb, 6514)
+			n.connect(at(), lb, n.at("collector"), 6514)
+		}
 	}
 	if !weekend {
 		for range 3 {

@@ -70,7 +70,8 @@ func backEdits(p *Pass, fs []Finding, edits []plan.Edit) []Finding {
 		if !ok {
 			continue
 		}
-		f := about(p.Snapshot.Rules()[n], "%s", e.Reason)
+		r := p.Snapshot.Rules()[n]
+		f := about(r, "%s: %s", words(r), e.Reason)
 		f.Check, f.Confidence, f.Severity = e.Check, e.Confidence, Low
 		if a := ByName(e.Check); a != nil {
 			f.Severity = a.Severity

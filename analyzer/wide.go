@@ -1,6 +1,7 @@
 package analyzer
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 
@@ -93,6 +94,8 @@ func wide(p *Pass, narrower func(*policy.Rule, *observed) (string, bool)) []Find
 		f.Facts = []Fact{{"hits", count(v.Usage.Hits)}, {"peers", count(v.Usage.Peers)}, {"observed peers", o.peers()}, {"observed services", o.ports()}}
 		if v.evidence.narrow != "" {
 			f.Facts = append(f.Facts, Fact{"evidence", "too thin to narrow: " + v.evidence.narrow})
+		} else if why := cmp.Or(v.evidence.others, v.evidence.hidden); why != "" {
+			f.Facts = append(f.Facts, Fact{"evidence", "not all of its use: " + why})
 		}
 		out = append(out, f)
 	}

@@ -3,6 +3,7 @@
 
 GO ?= go
 BIN := bin/sgadvise
+DEMO := demo
 FUZZTIME ?= 30s
 BENCHRECORDS ?= 1000000
 
@@ -25,9 +26,9 @@ build: ## build bin/sgadvise, a static binary
 
 .PHONY: demo
 demo: build ## run the main job on the demo data; reports go to demo/
-	@mkdir -p demo
+	@mkdir -p $(DEMO)
 	$(BIN) analyze --logs testdata/demo/logs --policy testdata/demo/policy \
-		--export demo/report.html --export demo/report.md --export demo/report.json
+		--export $(DEMO)/report.html --export $(DEMO)/report.md --export $(DEMO)/report.json
 
 .PHONY: test
 test: ## run all tests

@@ -21,7 +21,7 @@ import (
 const (
 	demoLogs   = "../../testdata/demo/logs"
 	demoPolicy = "../../testdata/demo/policy"
-	demoNow    = "2026-06-05T08:00:00Z"
+	demoNow    = "2026-06-12T08:00:00Z"
 )
 
 // sgadvise runs the command in this process and returns what it printed and its exit

@@ -1,5 +1,5 @@
 // Make writes the demo data set: a small web shop, the policy around it as the AWS
-// CLI exports it, and 35 days of its flow logs as they lie in a bucket.
+// CLI exports it, and six weeks of its flow logs as they lie in a bucket.
 //
 //	go run ./testdata/demo/make -out ./testdata/demo
 //

@@ -9,7 +9,7 @@ import (
 const (
 	account = "123456789012"
 	region  = "eu-west-1"
-	days    = 35
+	days    = 42
 )
 
 // firstDay is the day of the first record.

@@ -204,12 +204,35 @@ func (t *talk) remotePort() (uint16, bool) {
 	return t.rport, true
 }
 
-// services are the service ports of decided connections between two hosts.
-type services struct{ in, out map[uint16]Method }
+// clientBits returns the client ports of t, as those of a row.
+func (t *talk) clientBits(opener flow.Direction) uint64 {
+	return clientBits(&store.Row{Client: t.client, LocalPort: t.lport, RemotePort: t.rport, PortBits: t.bits}, opener)
+}
 
-// note keeps the strongest method by which each service is known.
-func (s *services) note(o Opinion, t *talk) {
-	var m *map[uint16]Method
+// services are the service ports of decided connections between two hosts.
+type services struct{ in, out map[uint16]service }
+
+// service is how a service is known, and by which client ports.
+type service struct {
+	method  Method // the strongest
+	clients uint64 // as Row.PortBits
+}
+
+// clientBits returns the client ports of r in the form of Row.PortBits, if its
+// connections were opened in direction opener.
+func clientBits(r *store.Row, opener flow.Direction) uint64 {
+	switch {
+	case opener == flow.Ingress && r.Client == store.RemoteClient, opener == flow.Egress && r.Client == store.LocalClient:
+		return r.PortBits
+	case opener == flow.Ingress:
+		return 1 << (r.RemotePort & 63)
+	}
+	return 1 << (r.LocalPort & 63)
+}
+
+// note adds what o says of the row r of t.
+func (s *services) note(o Opinion, t *talk, r *store.Row) {
+	var m *map[uint16]service
 	var port uint16
 	var ok bool
 	if o.Opener == flow.Ingress {
@@ -223,16 +246,19 @@ func (s *services) note(o Opinion, t *talk) {
 		return
 	}
 	if *m == nil {
-		*m = make(map[uint16]Method)
+		*m = make(map[uint16]service)
 	}
-	if old, known := (*m)[port]; !known || o.Method < old {
-		(*m)[port] = o.Method
+	k := (*m)[port]
+	if k.method == ByNothing || o.Method < k.method {
+		k.method = o.Method
 	}
+	k.clients |= clientBits(r, o.Opener)
+	(*m)[port] = k
 }
 
 // opener returns what decided connections of the same hosts say of t.
-func (s *services) opener(t *talk) (flow.Direction, Method) {
-	var in, out Method
+func (s *services) opener(t *talk) (flow.Direction, service) {
+	var in, out service
 	if p, ok := t.localPort(); ok {
 		in = s.in[p]
 	}
@@ -240,12 +266,12 @@ func (s *services) opener(t *talk) (flow.Direction, Method) {
 		out = s.out[p]
 	}
 	switch {
-	case in != ByNothing && out == ByNothing:
+	case in.method != ByNothing && out.method == ByNothing:
 		return flow.Ingress, in
-	case out != ByNothing && in == ByNothing:
+	case out.method != ByNothing && in.method == ByNothing:
 		return flow.Egress, out
 	}
-	return flow.DirectionUnknown, ByNothing
+	return flow.DirectionUnknown, service{}
 }
 
 // local is the part of the ladder that one interface's own log proves: flags, pairs,
@@ -266,7 +292,7 @@ func (d *decider) local(worker int, s span) {
 					d.ops[i] = Opinion{r.Side.Reverse(), ByFlags}
 				}
 				if d.ops[i].Method == ByFlags {
-					known.note(d.ops[i], &talks[t])
+					known.note(d.ops[i], &talks[t], &r)
 				} else {
 					open = true
 				}
@@ -276,7 +302,7 @@ func (d *decider) local(worker int, s span) {
 			return
 		}
 		for t := range talks {
-			dir, m := known.opener(&talks[t])
+			dir, k := known.opener(&talks[t])
 			for _, i := range talks[t].rows {
 				if d.ops[i].Method != ByNothing {
 					continue
@@ -285,9 +311,15 @@ func (d *decider) local(worker int, s span) {
 				if r.Side == flow.DirectionUnknown {
 					continue
 				}
-				if m != ByNothing {
-					d.ops[i] = Opinion{dir, ByPair}
-					continue
+				if k.method != ByNothing {
+					// Flags prove the connection they were seen on. Of others with that
+					// service they only make it likely: peers may have opened one to each
+					// other, each from the port it serves.
+					d.ops[i] = Opinion{dir, ByPorts}
+					if talks[t].clientBits(dir)&^k.clients == 0 {
+						d.ops[i].Method = ByPair
+						continue
+					}
 				}
 				if r.Action != flow.Accept {
 					continue
@@ -317,7 +349,7 @@ func (d *decider) peers() {
 		var r store.Row
 		var far farLog
 		for i := s.lo; i < s.hi; i++ {
-			if d.ops[i].Method != ByNothing {
+			if d.ops[i].Method.Proven() {
 				continue
 			}
 			d.c.Row(i, &r)
@@ -347,9 +379,9 @@ func (d *decider) peers() {
 type farLog struct {
 	proto         flow.Proto
 	local, remote flow.Addr
-	// Service ports of decided connections, as our side sees them: those we opened to
-	// the far end's port, and those it opened to ours.
-	opened, served map[uint16]bool
+	// Client ports by service port of proven connections, as our side sees them: those
+	// we opened to the far end's port, and those it opened to ours.
+	opened, served map[uint16]uint64
 }
 
 func (f *farLog) answersFor(r *store.Row) bool {
@@ -379,29 +411,29 @@ func (f *farLog) read(d *decider, r *store.Row) {
 		if x.Proto != r.Proto || x.Remote != r.Local {
 			break
 		}
-		if x.Local != r.Remote {
+		if x.Local != r.Remote || !d.ops[i].Method.Proven() {
 			continue
 		}
 		switch {
 		case d.ops[i].Opener == flow.Ingress && x.Client != store.LocalClient:
-			f.opened = with(f.opened, x.LocalPort)
+			f.opened = with(f.opened, x.LocalPort, clientBits(&x, flow.Ingress))
 		case d.ops[i].Opener == flow.Egress && x.Client != store.RemoteClient:
-			f.served = with(f.served, x.RemotePort)
+			f.served = with(f.served, x.RemotePort, clientBits(&x, flow.Egress))
 		}
 	}
 }
 
-func with(m map[uint16]bool, port uint16) map[uint16]bool {
+func with(m map[uint16]uint64, port uint16, clients uint64) map[uint16]uint64 {
 	if m == nil {
-		m = make(map[uint16]bool)
+		m = make(map[uint16]uint64)
 	}
-	m[port] = true
+	m[port] |= clients
 	return m
 }
 
 func (f *farLog) opener(r *store.Row) flow.Direction {
-	out := r.Client != store.RemoteClient && f.opened[r.RemotePort]
-	in := r.Client != store.LocalClient && f.served[r.LocalPort]
+	out := r.Client != store.RemoteClient && f.opened[r.RemotePort] != 0 && clientBits(r, flow.Egress)&^f.opened[r.RemotePort] == 0
+	in := r.Client != store.LocalClient && f.served[r.LocalPort] != 0 && clientBits(r, flow.Ingress)&^f.served[r.LocalPort] == 0
 	switch {
 	case in && !out:
 		return flow.Ingress
@@ -435,14 +467,12 @@ func (d *decider) inferred(_ int, s span) {
 				guess = talks[t].guess(proto, remote, fan)
 			}
 			for _, i := range talks[t].rows {
-				if d.ops[i].Method == ByNothing {
-					d.c.Row(i, &r)
-					if r.Side != flow.DirectionUnknown {
-						d.ops[i] = guess
-					}
+				d.c.Row(i, &r)
+				if d.ops[i].Method == ByNothing && r.Side != flow.DirectionUnknown {
+					d.ops[i] = guess
 				}
 				if d.ops[i].Method != ByNothing {
-					known.note(d.ops[i], &talks[t])
+					known.note(d.ops[i], &talks[t], &r)
 				} else {
 					open = true
 				}
@@ -452,7 +482,10 @@ func (d *decider) inferred(_ int, s span) {
 			return
 		}
 		for t := range talks {
-			dir, m := known.opener(&talks[t])
+			dir, k := known.opener(&talks[t])
+			if k.method.Proven() {
+				k.method = ByPorts // what proves one connection does not prove the next
+			}
 			for _, i := range talks[t].rows {
 				if d.ops[i].Method != ByNothing {
 					continue
@@ -460,8 +493,8 @@ func (d *decider) inferred(_ int, s span) {
 				d.c.Row(i, &r)
 				switch {
 				case r.Side == flow.DirectionUnknown:
-				case m != ByNothing:
-					d.ops[i] = Opinion{dir, m}
+				case k.method != ByNothing:
+					d.ops[i] = Opinion{dir, k.method}
 				case r.Action == flow.Reject && r.Class == flow.NoFlags && talks[t].accept == [3]bool{}:
 					d.ops[i] = Opinion{r.Side, ByRejection}
 				}

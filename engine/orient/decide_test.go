@@ -34,13 +34,18 @@ func TestLadder(t *testing.T) {
 		{"a rejected SYN is an attempt of its sender", `
 			eni-1 198.51.100.7:40001 > 10.0.0.1:23 tcp REJECT SYN`, nil, `
 			eni-1 ingress 10.0.0.1:23 198.51.100.7:* REJECT opened ingress by flags`},
-		{"rows without SYN follow another connection to the same service", `
+		{"rows without SYN follow those of their connection that have one", `
 			eni-1 198.51.100.7:40001 > 10.0.0.1:7000 tcp SYN
-			eni-1 198.51.100.7:50002 > 10.0.0.1:7000 tcp none
-			eni-1 10.0.0.1:7000 > 198.51.100.7:50002 tcp none`, nil, `
+			eni-1 198.51.100.7:40001 > 10.0.0.1:7000 tcp none
+			eni-1 10.0.0.1:7000 > 198.51.100.7:40001 tcp none`, nil, `
 			eni-1 ingress 10.0.0.1:7000 198.51.100.7:* opened ingress by flags
 			eni-1 ingress 10.0.0.1:7000 198.51.100.7:* opened ingress by pair
 			eni-1 egress 10.0.0.1:7000 198.51.100.7:* opened ingress by pair`},
+		{"another connection to the same service is likely, and not proven", `
+			eni-1 198.51.100.7:40001 > 10.0.0.1:7000 tcp SYN
+			eni-1 198.51.100.7:50002 > 10.0.0.1:7000 tcp none`, nil, `
+			eni-1 ingress 10.0.0.1:7000 198.51.100.7:* opened ingress by flags
+			eni-1 ingress 10.0.0.1:7000 198.51.100.7:* opened ingress by ports`},
 		{"a late reset of a known connection belongs to it, rejected or not", `
 			eni-1 198.51.100.7:40001 > 10.0.0.1:443 tcp SYN
 			eni-1 10.0.0.1:443 > 198.51.100.7:40001 tcp REJECT RST`, nil, `

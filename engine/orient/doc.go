@@ -3,10 +3,14 @@
 //
 // A flow log states which way packets crossed an interface, never who began. [Decide]
 // goes down a ladder and stops at the first rung that answers: TCP flags; another
-// row of the same hosts and service that has them; what the rules make impossible;
+// row of the same connection that has them; what the rules make impossible;
 // the far end's own log; fan-in (many clients, one service); ports; one-way traffic.
 // What stays open is undecided: [Readings] then gives every way to read the row, and
-// all of them count, so that errors fall on the side of keeping a rule.
+// all of them count, so that errors fall on the side of keeping a rule. From fan-in on
+// an answer is likely, not proven ([Method.Proven]).
+//
+// A client's port may have been folded away, so "the same connection" means the same
+// hosts and service, and client ports that were all seen with flags, modulo 64.
 //
 // The rungs that do not ask the policy see only what does not depend on it: rows
 // that differ in nothing but their port class are summed up before they are looked

@@ -8,11 +8,11 @@ type Method uint8
 const (
 	ByNothing   Method = iota // undecided
 	ByFlags                   // SYN, or SYN and ACK, in the record itself
-	ByPair                    // another record of the same hosts and service has the flags
+	ByPair                    // another record of the same connection has the flags
 	ByRules                   // the rules make the other reading impossible
 	ByPeer                    // the far end's own log decides it
 	ByFanIn                   // many clients, one service
-	ByPorts                   // one side has a service port, the other a client's
+	ByPorts                   // one side has a service port, well known or known from other connections of the hosts
 	ByOneWay                  // packets in one direction only, or answers rejected
 	ByRejection               // a rejected packet without any accepted one is an attempt of its sender
 	NumMethods  = iota

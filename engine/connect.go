@@ -35,6 +35,7 @@ func (w *worker) credit(i int32, es []entry) Connection {
 	c := Connection{Interface: i, Direction: e.opener, Proto: e.proto, Action: e.action, Remote: e.remote, Port: e.port, PortHi: e.portHi,
 		Answered: e.proto != flow.TCP}
 	w.marks.reset()
+	passed := false // any of its packets
 	t := &w.e.paths.tables[w.e.paths.class[i]]
 	var r store.Row
 	for n := range es {
@@ -48,6 +49,7 @@ func (w *worker) credit(i int32, es []entry) Connection {
 		c.Certain = c.Certain || e.certain
 		c.Proven = c.Proven || e.certain && w.e.openers[e.row].Method.Proven()
 		if r.Action == flow.Accept {
+			passed = true
 			bareReset := r.Class == flow.Midlife && r.Flags&(flow.FIN|flow.SYN|flow.RST) == flow.RST
 			if e.reading.IsReply() || r.Class == flow.Midlife {
 				c.Answered = c.Answered || !bareReset
@@ -58,9 +60,10 @@ func (w *worker) credit(i int32, es []entry) Connection {
 		if n == 0 {
 			c.Verdict, c.GroupVerdict = w.request.all, w.request.stateful
 		}
-		if c.Action == flow.Accept {
+		switch {
+		case r.Action == flow.Accept:
 			w.marks.accepted(&w.request, e.certain)
-		} else {
+		case !e.reading.IsReply():
 			w.marks.rejected(&w.request, t[side(e.opener)].stages, e.certain)
 		}
 		if e.reading.IsReply() {
@@ -72,6 +75,10 @@ func (w *worker) credit(i int32, es []entry) Connection {
 				w.marks.rejected(&w.packet, back.stages, e.certain && w.request.stateful == policy.Allowed)
 			}
 		}
+	}
+	if c.Action == flow.Accept && !passed {
+		// Nothing but rejected answers: to what, nobody saw. Anyone can send those.
+		c.Action = flow.Reject
 	}
 	c.Signature = w.intern()
 	return c

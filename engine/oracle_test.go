@@ -232,7 +232,7 @@ func (o *oracle) see(rec *flow.Record) {
 	var credits []credit
 	readings := orient.Readings(nil, &row, op)
 	decided := len(readings)
-	if op.Method > orient.ByPeer && rec.Action == flow.Accept {
+	if op.Weak && rec.Action == flow.Accept {
 		readings = orient.Readings(readings, &row, orient.Opinion{Opener: op.Opener.Reverse()})
 	}
 	for n, x := range readings {
@@ -303,7 +303,9 @@ func (o *oracle) see(rec *flow.Record) {
 			}
 		}
 		for i := range path {
-			see(&path[i], &c, accepted)
+			if rec.Action == flow.Accept || !x.IsReply() {
+				see(&path[i], &c, accepted)
+			}
 		}
 		if x.IsReply() {
 			for i := range backPath {

@@ -240,9 +240,9 @@ func (w *worker) replay(p *part, s rowSpan) {
 			}
 			w.entries = append(w.entries, entry{x.Opener, action, x.Remote, x.Port, x.PortHi, r.Proto, row, x, op.Opener != flow.DirectionUnknown && r.Side != flow.DirectionUnknown})
 		}
-		if r.Action == flow.Accept && op.Opener != flow.DirectionUnknown && !op.Method.Proven() {
-			// Inference errs where a client has a low port or a service a high one, so
-			// the rules that the other reading needs are credited as possible.
+		if r.Action == flow.Accept && op.Weak {
+			// A weak inference errs where a client has a low port or a service a high one,
+			// so the rules that the other reading needs are credited as possible.
 			other := orient.Opinion{Opener: op.Opener.Reverse(), Method: op.Method}
 			w.readings = orient.Readings(w.readings[:0], &r, other)
 			for _, x := range w.readings {

@@ -22,7 +22,7 @@ type Result struct {
 
 	// Connections are the distinct connections of interfaces that the snapshot
 	// has, ordered by interface, direction, protocol, remote address, port.
-	// Accepted ones whose opener is undecided, or inferred rather than proven, appear
+	// Accepted ones whose opener is undecided, or weakly inferred, appear
 	// once in each reading.
 	Connections []Connection
 
@@ -45,7 +45,7 @@ type Connection struct {
 	Action    flow.Action // what the log says was done with the opener's packets; Accept if only replies were seen
 	Remote    flow.Addr
 	// Port and PortHi are the service port. They differ only where the opener is
-	// not proven and the port was folded: then every port between them may have been
+	// undecided or weakly inferred and the port was folded: then every port between them may have been
 	// the service, and no rule of the snapshot tells them apart.
 	Port, PortHi uint16
 	Certain      bool           // the opener is decided; false: one of two readings, or the one that inference turned down
@@ -79,7 +79,7 @@ type Usage struct {
 	Decisive uint64 // of them, those whose verdict would change without the rule
 	Proven   uint64 // of the decisive ones, those whose opener is proven
 	Answered uint64 // of the hits, those that were answered
-	Possible uint64 // connections it would win under an undecided reading or one that inference alone turned down, or perhaps matches
+	Possible uint64 // connections it would win under an undecided reading or one that a weak inference turned down, or perhaps matches
 
 	Records, Packets, Bytes uint64
 	First, Last             int64 // 0, 0 without hits

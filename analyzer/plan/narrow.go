@@ -54,49 +54,24 @@ const fewPieces = 8
 // splitting rules, where that shrinks them enough: the split of all slots of a group
 // and direction is the best one (min-plus over the menus).
 func (p *planner) narrow(w *world, of []int32, sigs []signature, st []state, gone []bool) []Edit {
-	points := p.assign(w, of, sigs, st, gone)
-	type share struct { // one group and direction
-		group *policy.Group
-		rules []int
-		spare int
-		menus []menu
-		notes []string
-	}
+	// What a rule that cannot shrink admits anyway, no other rule need be kept wide for.
+	kept := make([]bool, len(w.rules))
 	var shares []share
-	type job struct{ share, rule int }
-	var jobs []job
-	for g := range w.snap.Groups {
-		group := &w.snap.Groups[g]
-		for _, d := range directions {
-			s := share{group: group}
-			count, left := 0, 0
-			for k := range group.Rules {
-				if group.Rules[k].Direction != d {
+	for again := true; again; {
+		again = false
+		shares = p.shares(w, of, sigs, st, gone, kept)
+		for _, s := range shares {
+			for k, i := range s.rules {
+				if len(s.menus[k]) > 1 {
 					continue
 				}
-				i := w.at[group.Rules[k].Ref]
-				count++
-				if !gone[i] {
-					left++
-				}
-				if st[i] == open && !gone[i] && len(points[i]) > 0 {
-					jobs = append(jobs, job{len(shares), len(s.rules)})
-					s.rules = append(s.rules, i)
+				kept[i], again = true, true
+				if s.notes[k] != "" {
+					p.note(w.rules[i].Ref, s.notes[k])
 				}
 			}
-			if len(s.rules) == 0 {
-				continue
-			}
-			s.spare = max(0, p.budget(count)-left)
-			s.menus, s.notes = make([]menu, len(s.rules)), make([]string, len(s.rules))
-			shares = append(shares, s)
 		}
 	}
-	each(len(jobs), func(n int) {
-		s := &shares[jobs[n].share]
-		i := s.rules[jobs[n].rule]
-		s.menus[jobs[n].rule], s.notes[jobs[n].rule] = narrowings(w, &w.rules[i], points[i], p.pieces(w.rules[i].Ref, 1+s.spare))
-	})
 	var edits []Edit
 	for _, s := range shares {
 		for k, n := range split(s.menus, s.spare) {
@@ -115,6 +90,57 @@ func (p *planner) narrow(w *world, of []int32, sigs []signature, st []state, gon
 		}
 	}
 	return w.distinct(edits, gone)
+}
+
+// share is the rules of one group and direction that may be narrowed, with the slots
+// they may spend and what they could spend them on.
+type share struct {
+	group *policy.Group
+	rules []int
+	spare int
+	menus []menu
+	notes []string
+}
+
+// shares finds the ways to narrow every open rule but the kept ones.
+func (p *planner) shares(w *world, of []int32, sigs []signature, st []state, gone, kept []bool) []share {
+	points := p.assign(w, of, sigs, st, gone, kept)
+	var shares []share
+	type job struct{ share, rule int }
+	var jobs []job
+	for g := range w.snap.Groups {
+		group := &w.snap.Groups[g]
+		for _, d := range directions {
+			s := share{group: group}
+			count, left := 0, 0
+			for k := range group.Rules {
+				if group.Rules[k].Direction != d {
+					continue
+				}
+				i := w.at[group.Rules[k].Ref]
+				count++
+				if !gone[i] {
+					left++
+				}
+				if st[i] == open && !gone[i] && !kept[i] && len(points[i]) > 0 {
+					jobs = append(jobs, job{len(shares), len(s.rules)})
+					s.rules = append(s.rules, i)
+				}
+			}
+			if len(s.rules) == 0 {
+				continue
+			}
+			s.spare = max(0, p.budget(count)-left)
+			s.menus, s.notes = make([]menu, len(s.rules)), make([]string, len(s.rules))
+			shares = append(shares, s)
+		}
+	}
+	each(len(jobs), func(n int) {
+		s := &shares[jobs[n].share]
+		i := s.rules[jobs[n].rule]
+		s.menus[jobs[n].rule], s.notes[jobs[n].rule] = narrowings(w, &w.rules[i], points[i], p.pieces(w.rules[i].Ref, 1+s.spare))
+	})
+	return shares
 }
 
 // pieces returns how many rules may replace ref where limit slots are free.
@@ -156,7 +182,7 @@ func (p *planner) budget(count int) int {
 
 // assign gives each obligation that only open rules admit to the one of them that
 // admits least, and returns the points each rule has to cover.
-func (p *planner) assign(w *world, of []int32, sigs []signature, st []state, gone []bool) [][]cover.Point {
+func (p *planner) assign(w *world, of []int32, sigs []signature, st []state, gone, kept []bool) [][]cover.Point {
 	to := make([]int32, len(sigs))
 	for s := range sigs {
 		to[s] = -1
@@ -164,7 +190,7 @@ func (p *planner) assign(w *world, of []int32, sigs []signature, st []state, gon
 			if gone[i] {
 				continue
 			}
-			if st[i] == fixed {
+			if st[i] == fixed || kept[i] {
 				to[s] = -1
 				break
 			}

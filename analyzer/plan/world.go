@@ -206,6 +206,9 @@ func (w *world) covered(r *rule, keep func(*rule) bool) bool {
 				same = true
 				break
 			}
+			if q.refs && !r.refs && w.hosts.appliance[r.group.VPC] {
+				continue // what passes an appliance matches no reference, only prefixes
+			}
 			w.by = append(w.by, q.boxes...)
 		}
 		if same {

@@ -215,6 +215,7 @@ type services struct{ in, out map[uint16]service }
 // service is how a service is known, and by which client ports.
 type service struct {
 	method  Method // the strongest
+	weak    bool   // none of the opinions behind it rules the other reading out
 	clients uint64 // as Row.PortBits
 }
 
@@ -248,10 +249,11 @@ func (s *services) note(o Opinion, t *talk, r *store.Row) {
 	if *m == nil {
 		*m = make(map[uint16]service)
 	}
-	k := (*m)[port]
-	if k.method == ByNothing || o.Method < k.method {
+	k, known := (*m)[port]
+	if !known || o.Method < k.method {
 		k.method = o.Method
 	}
+	k.weak = o.Weak && (k.weak || !known)
 	k.clients |= clientBits(r, o.Opener)
 	(*m)[port] = k
 }
@@ -287,9 +289,9 @@ func (d *decider) local(worker int, s span) {
 				switch {
 				case r.Side == flow.DirectionUnknown:
 				case r.Class == flow.Opener:
-					d.ops[i] = Opinion{r.Side, ByFlags}
+					d.ops[i] = Opinion{r.Side, ByFlags, false}
 				case r.Class == flow.Answer:
-					d.ops[i] = Opinion{r.Side.Reverse(), ByFlags}
+					d.ops[i] = Opinion{r.Side.Reverse(), ByFlags, false}
 				}
 				if d.ops[i].Method == ByFlags {
 					known.note(d.ops[i], &talks[t], &r)
@@ -311,15 +313,11 @@ func (d *decider) local(worker int, s span) {
 				if r.Side == flow.DirectionUnknown {
 					continue
 				}
-				if k.method != ByNothing {
-					// Flags prove the connection they were seen on. Of others with that
-					// service they only make it likely: peers may have opened one to each
-					// other, each from the port it serves.
-					d.ops[i] = Opinion{dir, ByPorts}
-					if talks[t].clientBits(dir)&^k.clients == 0 {
-						d.ops[i].Method = ByPair
-						continue
-					}
+				// Flags prove the connection they were seen on, and no other of that service:
+				// peers may have opened one to each other, each from the port it serves.
+				if k.method != ByNothing && talks[t].clientBits(dir)&^k.clients == 0 {
+					d.ops[i] = Opinion{dir, ByPair, false}
+					continue
 				}
 				if r.Action != flow.Accept {
 					continue
@@ -327,9 +325,9 @@ func (d *decider) local(worker int, s span) {
 				in, out := d.env.Possible(worker, &r, flow.Ingress), d.env.Possible(worker, &r, flow.Egress)
 				switch {
 				case in && !out:
-					d.ops[i] = Opinion{flow.Ingress, ByRules}
+					d.ops[i] = Opinion{flow.Ingress, ByRules, false}
 				case out && !in:
-					d.ops[i] = Opinion{flow.Egress, ByRules}
+					d.ops[i] = Opinion{flow.Egress, ByRules, false}
 				}
 			}
 		}
@@ -360,7 +358,7 @@ func (d *decider) peers() {
 				far.read(d, &r)
 			}
 			if dir := far.opener(&r); dir != flow.DirectionUnknown {
-				mine[i] = Opinion{dir, ByPeer}
+				mine[i] = Opinion{dir, ByPeer, false}
 			}
 		}
 		mu.Lock()
@@ -484,7 +482,7 @@ func (d *decider) inferred(_ int, s span) {
 		for t := range talks {
 			dir, k := known.opener(&talks[t])
 			if k.method.Proven() {
-				k.method = ByPorts // what proves one connection does not prove the next
+				k.method, k.weak = ByPorts, true // what proves one connection does not prove the next
 			}
 			for _, i := range talks[t].rows {
 				if d.ops[i].Method != ByNothing {
@@ -494,9 +492,9 @@ func (d *decider) inferred(_ int, s span) {
 				switch {
 				case r.Side == flow.DirectionUnknown:
 				case k.method != ByNothing:
-					d.ops[i] = Opinion{dir, k.method}
+					d.ops[i] = Opinion{dir, k.method, k.weak}
 				case r.Action == flow.Reject && r.Class == flow.NoFlags && talks[t].accept == [3]bool{}:
-					d.ops[i] = Opinion{r.Side, ByRejection}
+					d.ops[i] = Opinion{r.Side, ByRejection, false}
 				}
 			}
 		}
@@ -530,18 +528,21 @@ func (d *decider) fanIn(s span) map[endpoint]int {
 	return fan
 }
 
-// Weights of the inference, in half points (algorithm of "Who opened a connection",
-// measured on synthetic pairs: fan-in alone is right in 97 %, ports alone in 89 %).
+// Weights of the inference, in half points. Measured on synthetic pairs fan-in alone is
+// right in 97 %, ports alone in 89 %. A score below strong is enough to say which
+// reading is likely, not to rule the other one out: a client's port may be low behind
+// address translation and load balancers, and a service's high.
 const (
 	fanWeight       = 6
 	serviceWeight   = 4
 	ephemeralWeight = 3
 	enough          = 2
+	strong          = 6
 )
 
 // guess applies fan-in, ports and one-way traffic to a conversation.
 func (t *talk) guess(proto flow.Proto, remote flow.Addr, fan map[endpoint]int) Opinion {
-	oneWay := flow.DirectionUnknown
+	oneWay, rejected := flow.DirectionUnknown, false
 	for _, side := range [2]flow.Direction{flow.Ingress, flow.Egress} {
 		back := side.Reverse()
 		if !t.accept[side] || t.accept[back] || t.accept[flow.DirectionUnknown] {
@@ -549,27 +550,30 @@ func (t *talk) guess(proto flow.Proto, remote flow.Addr, fan map[endpoint]int) O
 		}
 		// Answers were rejected, or (UDP, different ports) there is none at all.
 		if t.reject[back] || proto == flow.UDP && !t.equalPorts() {
-			oneWay = side
+			oneWay, rejected = side, t.reject[back]
 		}
 	}
-	if t.accept[flow.Ingress] != t.accept[flow.Egress] && oneWay != flow.DirectionUnknown && t.reject[oneWay.Reverse()] {
-		return Opinion{oneWay, ByOneWay}
+	if rejected {
+		return Opinion{oneWay, ByOneWay, false}
 	}
 	if proto.HasPorts() && !t.equalPorts() {
-		score, byFan := t.score(proto, remote, fan)
+		score, byFan, byService := t.score(proto, remote, fan)
 		method := ByPorts
 		if byFan {
 			method = ByFanIn
 		}
+		// A client of a connectionless protocol asks many servers from one port: there,
+		// fan-in alone tells little.
+		weak := max(score, -score) < strong || proto == flow.UDP && !byService
 		switch {
 		case score >= enough:
-			return Opinion{flow.Ingress, method}
+			return Opinion{flow.Ingress, method, weak}
 		case score <= -enough:
-			return Opinion{flow.Egress, method}
+			return Opinion{flow.Egress, method, weak}
 		}
 	}
 	if oneWay != flow.DirectionUnknown {
-		return Opinion{oneWay, ByOneWay}
+		return Opinion{oneWay, ByOneWay, true}
 	}
 	return Opinion{}
 }
@@ -580,8 +584,9 @@ func (t *talk) equalPorts() bool {
 	return lok && rok && l == r
 }
 
-// score is positive if the local side looks like the service.
-func (t *talk) score(proto flow.Proto, remote flow.Addr, fan map[endpoint]int) (score int, byFan bool) {
+// score is positive if the local side looks like the service. byFan and byService say
+// whether fan-in and a service's port had a part in it.
+func (t *talk) score(proto flow.Proto, remote flow.Addr, fan map[endpoint]int) (score int, byFan, byService bool) {
 	l, lok := t.localPort()
 	r, rok := t.remotePort()
 	fl, fr := 1, 1
@@ -600,9 +605,9 @@ func (t *talk) score(proto flow.Proto, remote flow.Addr, fan map[endpoint]int) (
 	ls, rs := lok && isService(l), rok && isService(r)
 	switch {
 	case ls && !rs:
-		score += serviceWeight
+		score, byService = score+serviceWeight, true
 	case rs && !ls:
-		score -= serviceWeight
+		score, byService = score-serviceWeight, true
 	}
 	le, re := l >= ephemeral, r >= ephemeral // for a folded port: the least one seen
 	switch {
@@ -611,11 +616,23 @@ func (t *talk) score(proto flow.Proto, remote flow.Addr, fan map[endpoint]int) (
 	case le && !re:
 		score -= ephemeralWeight
 	}
-	return score, byFan
+	return score, byFan, byService
 }
 
 // ephemeral is where the client ranges of Linux (32768) and Windows (49152) begin;
 // load balancers and NAT gateways use ports from 1024, so a lower port proves nothing.
 const ephemeral = 32768
 
-func isService(p uint16) bool { return p < 1024 || store.WellKnown(p) }
+// isService reports whether p is a service's port by convention. Of the ports below
+// 1024, those from 512 on are source ports of file and remote-shell clients as often as
+// services, so only well-known ones count; 20 is the source of active FTP data.
+func isService(p uint16) bool {
+	if p < 512 {
+		return p != 20
+	}
+	switch p {
+	case 514, 515, 520, 543, 544, 546, 547, 548, 554, 563, 587, 593, 623, 631, 636, 646, 749, 853, 860, 873, 902, 989, 990, 992, 993, 995:
+		return true
+	}
+	return p >= 1024 && store.WellKnown(p)
+}

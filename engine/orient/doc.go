@@ -7,7 +7,8 @@
 // the far end's own log; fan-in (many clients, one service); ports; one-way traffic.
 // What stays open is undecided: [Readings] then gives every way to read the row, and
 // all of them count, so that errors fall on the side of keeping a rule. From fan-in on
-// an answer is likely, not proven ([Method.Proven]).
+// an answer is likely, not proven ([Method.Proven]); where little speaks for it, it is
+// marked weak, and the reading it turned down counts as possible.
 //
 // A client's port may have been folded away, so "the same connection" means the same
 // hosts and service, and client ports that were all seen with flags, modulo 64.

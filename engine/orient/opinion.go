@@ -31,4 +31,7 @@ func (m Method) Proven() bool { return m >= ByFlags && m <= ByPeer }
 type Opinion struct {
 	Opener flow.Direction
 	Method Method
+	// Weak: the other reading is less likely, and not ruled out. Whoever decides what
+	// may go must count it, too.
+	Weak bool
 }

@@ -297,6 +297,12 @@ func buildPlan(a *analyzer.Analysis) Plan {
 			Checker: "reference", Witness: Optional(p.Proof.Witness)},
 		Backtest: Backtest{p.Backtest.Days, p.Backtest.BlockedDays, p.Backtest.BlockedTuples, p.Backtest.ExpectedNewPeers7d},
 	}
+	for _, x := range p.Exposure.Families {
+		out.Exposure.Families = append(out.Exposure.Families, FamilyExposure{x.Name, x.Before, x.After, x.Ratio})
+	}
+	for _, x := range p.Exposure.Groups {
+		out.Exposure.Groups = append(out.Exposure.Groups, GroupExposure{x.Name, x.Before, x.After, x.Ratio})
+	}
 	if n := p.Proof.NewlyAllowed; n > 0 {
 		out.Proof.NewlyAllowed = NewlyAllowed{plural64(n, "connection")}
 	}

@@ -361,10 +361,19 @@ type Declined struct {
 // Exposure is the weighted number of (address, service) pairs that the editable allow
 // rules admit, as decimal integers, before and after the plan.
 type Exposure struct {
-	Before string          `json:"before"`
-	After  string          `json:"after"`
-	Ratio  float64         `json:"ratio"`
-	Groups []GroupExposure `json:"groups"` // by group; empty if it was not measured
+	Before   string           `json:"before"`
+	After    string           `json:"after"`
+	Ratio    float64          `json:"ratio"`
+	Families []FamilyExposure `json:"families"` // IPv4, IPv6: next to the one the other does not show
+	Groups   []GroupExposure  `json:"groups"`   // by group; empty if it was not measured
+}
+
+// FamilyExposure is the exposure to one address family.
+type FamilyExposure struct {
+	Family string  `json:"family"` // ipv4 or ipv6
+	Before string  `json:"before"`
+	After  string  `json:"after"`
+	Ratio  float64 `json:"ratio"`
 }
 
 // GroupExposure is the exposure of one group.

@@ -91,6 +91,7 @@ type (
 	pagePart     struct{ ID, Name, N string }
 	pageExposure struct {
 		Before, After, Stays, More string
+		Family, Rest               string // of the figure; the other families in words
 		Picture                    template.HTML
 		Groups                     []pageGroupExposure
 	}
@@ -253,9 +254,23 @@ func (p *page) exposure(r *Report) {
 	picture := func(s chart.Scale, what, before, after string) template.HTML {
 		return chart.Bars(s, size(before), size(after), what+": "+magnitude(before)+" before, "+magnitude(after)+" after")
 	}
+	// The figure is of the family that changed most; the others are one line of text.
+	main, what := FamilyExposure{Before: e.Before, After: e.After, Ratio: e.Ratio}, "All groups"
+	var rest []string
+	for i, f := range e.Families {
+		if i == 0 || f.Ratio < main.Ratio {
+			main, what = f, familyName(f.Family)
+		}
+	}
+	for _, f := range e.Families {
+		if f != main {
+			rest = append(rest, familyText(familyName(f.Family)+" ", f.Before, f.After, f.Ratio))
+		}
+	}
 	p.Exposure = &pageExposure{
-		Before: magnitude(e.Before), After: magnitude(e.After), Stays: percent(e.Ratio),
-		Picture: picture(chart.NewScale(size(e.Before), size(e.After)), "All groups", e.Before, e.After),
+		Before: magnitude(main.Before), After: magnitude(main.After), Stays: percent(main.Ratio),
+		Family: familyName(main.Family), Rest: strings.Join(rest, "; "),
+		Picture: picture(chart.NewScale(size(main.Before), size(main.After)), what, main.Before, main.After),
 	}
 	shown := firstOf(e.Groups, htmlEvidence)
 	var all []float64

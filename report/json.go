@@ -140,6 +140,7 @@ func (r *Report) complete() *Report {
 	fillEach(&c.Findings, func(f *Finding) { fill(&f.Facts); fill(&f.Related); fill(&f.Controls) })
 	fillEach(&c.Plan.Edits, func(e *Edit) { fill(&e.With) })
 	fill(&c.Plan.Declined)
+	fill(&c.Plan.Exposure.Families)
 	fill(&c.Plan.Exposure.Groups)
 	fill(&c.Undecided)
 	return &c

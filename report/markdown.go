@@ -77,7 +77,7 @@ func (m *mdView) answer() {
 	m.linef("# Security-group report\n")
 	m.linef("**%s**", escape(r.Summary.Headline))
 	if e := r.Plan.Exposure; e.Before != "" {
-		m.linef("\nExposure of the editable rules: %s", escape(exposureText(e.Before, e.After, e.Ratio)))
+		m.linef("\nExposure of the editable rules: %s", escape(strings.Join(exposureTexts(&e), "; ")))
 	}
 	m.head("How sure", "", "")
 	for _, s := range statements(r) {

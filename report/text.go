@@ -123,7 +123,9 @@ func (t *textView) answer() {
 		t.linef("%s", t.paint(s, line))
 	}
 	if r.Plan.Exposure.Before != "" {
-		t.linef("Exposure of the editable rules: %s", exposureText(r.Plan.Exposure.Before, r.Plan.Exposure.After, r.Plan.Exposure.Ratio))
+		for _, line := range exposureTexts(&r.Plan.Exposure) {
+			t.linef("Exposure %s", line)
+		}
 	}
 	t.linef("")
 	for _, st := range statements(r) {
@@ -145,7 +147,7 @@ func (t *textView) plan() {
 	p := &t.r.Plan
 	if len(p.Edits) > 0 {
 		t.heading("Plan", "mode "+p.Mode)
-		byRef := rulesByRef(t.r)
+		byRef, groups := rulesByRef(t.r), groupsByID(t.r)
 		// Ids are long: the rule stands over its change, not beside it.
 		tab := table{head: []string{"do", "rule and change", "basis", "confidence"}, bend: 1}
 		shown := firstOf(p.Edits, t.limit(briefEdits))
@@ -154,6 +156,9 @@ func (t *textView) plan() {
 			name := string(e.Ref)
 			if name == "" {
 				name = e.Group
+			}
+			if g := groups[e.Group]; g != nil && g.Name != "" {
+				name += " " + clip(g.Name, 24)
 			}
 			change := append([]string{name}, changeLines(e, byRef)...)
 			if t.o.Verbose && e.Reason != "" {

@@ -171,8 +171,28 @@ func windowText(w Window) string {
 }
 
 // exposureText is the exposure before and after, and what part of it stays.
-func exposureText(before, after string, ratio float64) string {
-	return fmt.Sprintf("%s → %s (%s stays)", magnitude(before), magnitude(after), percent(ratio))
+// exposureTexts words what stays, each family for itself: all of IPv4 is nothing beside a
+// rule for IPv6.
+func exposureTexts(e *Exposure) []string {
+	if len(e.Families) == 0 {
+		return []string{familyText("", e.Before, e.After, e.Ratio)}
+	}
+	var parts []string
+	for _, f := range e.Families {
+		parts = append(parts, familyText(familyName(f.Family)+" ", f.Before, f.After, f.Ratio))
+	}
+	return parts
+}
+
+func familyText(name, before, after string, ratio float64) string {
+	if before == after {
+		return name + magnitude(before) + ", unchanged"
+	}
+	return fmt.Sprintf("%s%s → %s (%s stays)", name, magnitude(before), magnitude(after), percent(ratio))
+}
+
+func familyName(family string) string {
+	return map[string]string{"ipv4": "IPv4", "ipv6": "IPv6"}[family]
 }
 
 func noneOr(n int) string {

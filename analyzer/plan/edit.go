@@ -86,6 +86,15 @@ type Backtest struct {
 type Exposure struct {
 	Before, After string
 	Ratio         float64 // after / before; 1 when before is 0
+	Families      []Part  // IPv4 and IPv6 apart: next to the one the other does not show
+	Groups        []Part  // by id
+}
+
+// Part is the exposure of one family or group.
+type Part struct {
+	Name          string // ipv4, ipv6, or the id of a group
+	Before, After string
+	Ratio         float64
 }
 
 // Plan is the outcome of Make.

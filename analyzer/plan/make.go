@@ -55,8 +55,8 @@ const maxRounds = 64
 // cover for each rule that may be narrowed.
 func Make(ctx context.Context, in Input) (*Plan, error) {
 	out := &Plan{Mode: in.Mode, Planned: in.Result.Snapshot}
-	before := exposure(in.Result.Snapshot)
-	out.Exposure = Exposure{before.String(), before.String(), 1}
+	before := exposed(in.Result.Snapshot)
+	out.Exposure = before.to(before)
 	if in.Mode == ModeNone {
 		return out, nil
 	}
@@ -91,8 +91,7 @@ func Make(ctx context.Context, in Input) (*Plan, error) {
 		}
 	}
 	out.Edits, out.Planned = edits, planned
-	after := exposure(planned)
-	out.Exposure = Exposure{before.String(), after.String(), netset.Ratio(after, before)}
+	out.Exposure = before.to(exposed(planned))
 	out.Declined = p.declined(edits)
 	return out, nil
 }
@@ -118,21 +117,62 @@ func unfit(in Input) string {
 	return ""
 }
 
-// exposure returns what the editable allow rules of each group and direction admit,
-// added over groups.
-func exposure(s *policy.Snapshot) netset.Size {
+// exposedSizes is what the editable allow rules admit, added over directions.
+type exposedSizes struct {
+	groups   []string
+	byGroup  map[string]netset.Size
+	families [2]netset.Size // IPv4, IPv6
+}
+
+// exposed measures s group by group.
+func exposed(s *policy.Snapshot) exposedSizes {
 	weights := cover.DefaultWeights()
 	w := newWorld(s)
-	var total netset.Size
+	out := exposedSizes{byGroup: make(map[string]netset.Size)}
 	for g := range s.Groups {
-		var boxes [2][]netset.Box
+		id := s.Groups[g].ID
+		var boxes [2][2][]netset.Box // by direction and family
 		for k := range s.Groups[g].Rules {
 			r := &w.rules[w.at[s.Groups[g].Rules[k].Ref]]
-			if r.Action == policy.Allow && r.Editable && !r.Implicit && !r.group.Managed {
-				boxes[side(r.Direction)] = append(boxes[side(r.Direction)], r.boxes...)
+			if r.Action != policy.Allow || !r.Editable || r.Implicit || r.group.Managed {
+				continue
+			}
+			for _, b := range r.boxes {
+				family := 1
+				if b.Addrs.Is4() {
+					family = 0
+				}
+				boxes[side(r.Direction)][family] = append(boxes[side(r.Direction)][family], b)
 			}
 		}
-		total = total.Add(weights.Exposure(boxes[0])).Add(weights.Exposure(boxes[1]))
+		out.groups = append(out.groups, id)
+		for d := range boxes {
+			for family := range boxes[d] {
+				size := weights.Exposure(boxes[d][family])
+				out.byGroup[id] = out.byGroup[id].Add(size)
+				out.families[family] = out.families[family].Add(size)
+			}
+		}
 	}
-	return total
+	return out
+}
+
+// to compares e with what is left of it.
+func (e exposedSizes) to(after exposedSizes) Exposure {
+	part := func(name string, before, after netset.Size) Part {
+		return Part{name, before.String(), after.String(), netset.Ratio(after, before)}
+	}
+	total := part("", e.families[0].Add(e.families[1]), after.families[0].Add(after.families[1]))
+	out := Exposure{Before: total.Before, After: total.After, Ratio: total.Ratio}
+	for i, name := range [2]string{"ipv4", "ipv6"} {
+		if !e.families[i].IsZero() {
+			out.Families = append(out.Families, part(name, e.families[i], after.families[i]))
+		}
+	}
+	for _, g := range e.groups {
+		if !e.byGroup[g].IsZero() {
+			out.Groups = append(out.Groups, part(g, e.byGroup[g], after.byGroup[g]))
+		}
+	}
+	return out
 }

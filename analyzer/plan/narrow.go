@@ -477,7 +477,7 @@ func (n *narrower) peers(points []cover.Point, ports []option) ([]option, string
 		opt := cover.Options{Named: subnets, NoHost: n.w.managed, Inside: n.r.boxes}
 		var out []option
 		for _, s := range cover.Solve(at, limit, opt) {
-			if len(s.Boxes) == 0 || !n.w.wholeSubnets(s.Boxes, at) {
+			if len(s.Boxes) == 0 || !n.w.wholeSubnets(s.Boxes, at) || old.Bits() == 0 && slices.ContainsFunc(s.Boxes, n.w.vague) {
 				continue
 			}
 			o := option{size: s.Exposure}
@@ -519,6 +519,16 @@ func (n *narrower) peers(points []cover.Point, ports []option) ([]option, string
 		return nil, ""
 	}
 	return append(out, ports...), ""
+}
+
+// vague reports whether a box names a part of the public address space that is no
+// network: a rule is open to the world or to somebody, not to a sixteenth of the world.
+func (w *world) vague(b cover.Box) bool {
+	least := 16
+	if b.Prefix.Addr().Is6() {
+		least = 32
+	}
+	return b.Prefix.Bits() < least && !w.hosts.private(flow.AddrFrom(b.Prefix.Addr()))
 }
 
 // filled reports whether one rule for points would be the rule as it is.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -445,7 +446,7 @@ func TestPlanIsInvariantUnderPermutation(t *testing.T) {
 		if diff := cmp.Diff(p.Declined, q.Declined); diff != "" {
 			t.Fatalf("seed %d: %s", seed, diff)
 		}
-		if p.Exposure != q.Exposure || p.Proof != q.Proof || p.Backtest != q.Backtest {
+		if !reflect.DeepEqual(p.Exposure, q.Exposure) || p.Proof != q.Proof || p.Backtest != q.Backtest {
 			t.Fatalf("seed %d: %+v %+v %+v, %+v %+v %+v", seed, p.Exposure, p.Proof, p.Backtest, q.Exposure, q.Proof, q.Backtest)
 		}
 	}

@@ -49,7 +49,7 @@ bench: ## run the benchmarks, then the main job on generated logs
 
 .PHONY: lint
 lint: ## gofmt, go vet and staticcheck
-	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
+	@unformatted=$$(gofmt -l .); \
 	if [ -n "$$unformatted" ]; then echo "not formatted:"; echo "$$unformatted"; exit 1; fi
 	$(GO) vet ./... ./testdata/gen ./testdata/demo/make
 	$(GO) run $(STATICCHECK) ./... ./testdata/gen ./testdata/demo/make

@@ -590,10 +590,10 @@ func (t *talk) score(proto flow.Proto, remote flow.Addr, fan map[endpoint]int) (
 	l, lok := t.localPort()
 	r, rok := t.remotePort()
 	fl, fr := 1, 1
-	if lok {
+	if lok && !isSource(l) {
 		fl = max(1, fan[endpoint{t.local, l, proto}])
 	}
-	if rok {
+	if rok && !isSource(r) {
 		fr = max(1, fan[endpoint{remote, r, proto}])
 	}
 	switch {
@@ -636,3 +636,7 @@ func isService(p uint16) bool {
 	}
 	return p >= 1024 && store.WellKnown(p)
 }
+
+// isSource reports whether p is a port below 1024 that connections are opened from: a
+// server of active FTP fans out from one, to as many ports as it sends files.
+func isSource(p uint16) bool { return p < 1024 && !isService(p) }

@@ -152,9 +152,7 @@ func TestPortfolioIsNearTheOptimum(t *testing.T) {
 			got := s.propose(c, ts, budget)
 			s.localSearch(got, ts)
 			best := newCurve(budget)
-			for i := range got {
-				best[i] = got[i]
-			}
+			copy(best, got)
 			s.exact(best, ts)
 			for k := range got {
 				if !best[k].optimal {

@@ -300,6 +300,12 @@ func unusable(c *store.Connections, snap *policy.Snapshot, read *ingest.Report) 
 		c.Row(i, r)
 		total += r.Records
 	}
+	switch {
+	case total == 0 && c.Outside() > 0:
+		return inputError(fmt.Errorf("no record of the logs lies in the window that was asked for; %d lie outside", c.Outside()))
+	case total == 0:
+		return inputError(errors.New("the logs hold no record"))
+	}
 	if lost := read.Ledger[flow.Malformed] + read.Ledger[flow.Unsupported]; total > 0 && lost == total {
 		msg := "no record could be used"
 		for _, reasons := range []flowlog.Reasons{read.Stats.Malformed, read.Stats.Unsupported} {

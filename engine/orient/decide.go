@@ -2,7 +2,6 @@ package orient
 
 import (
 	"cmp"
-	"math/bits"
 	"slices"
 	"sync"
 
@@ -88,192 +87,6 @@ func (d *decider) parallel(f func(worker int, s span)) {
 		})
 	}
 	wg.Wait()
-}
-
-// talk is all rows of one interface, protocol and pair of hosts that share their
-// exact ports: one conversation, whatever the port class of its client.
-type talk struct {
-	local        flow.Addr
-	client       store.ClientSide
-	lport, rport uint16 // the folded one is 0
-	lo, hi       uint16 // of the folded port
-	bits         uint64
-	accept       [3]bool // by packet direction
-	reject       [3]bool
-	rows         []int
-}
-
-// hosts calls f with the conversations between each pair of hosts in s. The slice and
-// what it holds are reused.
-func (d *decider) hosts(s span, f func(proto flow.Proto, remote flow.Addr, talks []talk)) {
-	var r store.Row
-	var talks []talk
-	for lo := s.lo; lo < s.hi; {
-		d.c.Row(lo, &r)
-		proto, remote := r.Proto, r.Remote
-		for i := range talks {
-			talks[i].rows = talks[i].rows[:0]
-		}
-		n := 0
-		var index map[talkKey]int
-		hi := lo
-		for ; hi < s.hi; hi++ {
-			d.c.Row(hi, &r)
-			if r.Proto != proto || r.Remote != remote {
-				break
-			}
-			k := keyOf(&r)
-			at := -1
-			if index == nil {
-				for i := range talks[:n] {
-					if talks[i].key() == k {
-						at = i
-						break
-					}
-				}
-				if at < 0 && n >= 16 {
-					index = make(map[talkKey]int)
-					for i := range talks[:n] {
-						index[talks[i].key()] = i
-					}
-				}
-			} else if i, ok := index[k]; ok {
-				at = i
-			}
-			if at < 0 {
-				at = n
-				n++
-				if len(talks) < n {
-					talks = append(talks, talk{})
-				}
-				talks[at] = talk{local: k.local, client: k.client, lport: k.lport, rport: k.rport,
-					lo: r.PortLo, hi: r.PortHi, rows: talks[at].rows[:0]}
-				if index != nil {
-					index[k] = at
-				}
-			}
-			talks[at].add(hi, &r)
-		}
-		f(proto, remote, talks[:n])
-		lo = hi
-	}
-}
-
-type talkKey struct {
-	local        flow.Addr
-	client       store.ClientSide
-	lport, rport uint16
-}
-
-func keyOf(r *store.Row) talkKey {
-	k := talkKey{r.Local, r.Client, r.LocalPort, r.RemotePort}
-	switch r.Client {
-	case store.LocalClient:
-		k.lport = 0
-	case store.RemoteClient:
-		k.rport = 0
-	}
-	return k
-}
-
-func (t *talk) key() talkKey { return talkKey{t.local, t.client, t.lport, t.rport} }
-
-func (t *talk) add(i int, r *store.Row) {
-	t.rows = append(t.rows, i)
-	t.lo, t.hi, t.bits = min(t.lo, r.PortLo), max(t.hi, r.PortHi), t.bits|r.PortBits
-	switch r.Action {
-	case flow.Accept:
-		t.accept[r.Side] = true
-	case flow.Reject:
-		t.reject[r.Side] = true
-	}
-}
-
-// localPort returns the local port if it is exact: never folded, or only one was seen.
-func (t *talk) localPort() (uint16, bool) {
-	if t.client == store.LocalClient {
-		return t.lo, t.lo == t.hi
-	}
-	return t.lport, true
-}
-
-func (t *talk) remotePort() (uint16, bool) {
-	if t.client == store.RemoteClient {
-		return t.lo, t.lo == t.hi
-	}
-	return t.rport, true
-}
-
-// clientBits returns the client ports of t, as those of a row.
-func (t *talk) clientBits(opener flow.Direction) uint64 {
-	return clientBits(&store.Row{Client: t.client, LocalPort: t.lport, RemotePort: t.rport, PortBits: t.bits}, opener)
-}
-
-// services are the service ports of decided connections between two hosts.
-type services struct{ in, out map[uint16]service }
-
-// service is how a service is known, and by which client ports.
-type service struct {
-	method  Method // the strongest
-	weak    bool   // none of the opinions behind it rules the other reading out
-	clients uint64 // as Row.PortBits
-}
-
-// clientBits returns the client ports of r in the form of Row.PortBits, if its
-// connections were opened in direction opener.
-func clientBits(r *store.Row, opener flow.Direction) uint64 {
-	switch {
-	case opener == flow.Ingress && r.Client == store.RemoteClient, opener == flow.Egress && r.Client == store.LocalClient:
-		return r.PortBits
-	case opener == flow.Ingress:
-		return 1 << (r.RemotePort & 63)
-	}
-	return 1 << (r.LocalPort & 63)
-}
-
-// note adds what o says of the row r of t.
-func (s *services) note(o Opinion, t *talk, r *store.Row) {
-	var m *map[uint16]service
-	var port uint16
-	var ok bool
-	if o.Opener == flow.Ingress {
-		m = &s.in
-		port, ok = t.localPort()
-	} else {
-		m = &s.out
-		port, ok = t.remotePort()
-	}
-	if !ok {
-		return
-	}
-	if *m == nil {
-		*m = make(map[uint16]service)
-	}
-	k, known := (*m)[port]
-	if !known || o.Method < k.method {
-		k.method = o.Method
-	}
-	k.weak = o.Weak && (k.weak || !known)
-	k.clients |= clientBits(r, o.Opener)
-	(*m)[port] = k
-}
-
-// opener returns what decided connections of the same hosts say of t.
-func (s *services) opener(t *talk) (flow.Direction, service) {
-	var in, out service
-	if p, ok := t.localPort(); ok {
-		in = s.in[p]
-	}
-	if p, ok := t.remotePort(); ok {
-		out = s.out[p]
-	}
-	switch {
-	case in.method != ByNothing && out.method == ByNothing:
-		return flow.Ingress, in
-	case out.method != ByNothing && in.method == ByNothing:
-		return flow.Egress, out
-	}
-	return flow.DirectionUnknown, service{}
 }
 
 // local is the part of the ladder that one interface's own log proves: flags, pairs,
@@ -441,20 +254,13 @@ func (f *farLog) opener(r *store.Row) flow.Direction {
 	return flow.DirectionUnknown
 }
 
-// endpoint is one end of connections at one interface.
-type endpoint struct {
-	addr  flow.Addr
-	port  uint16
-	proto flow.Proto
-}
-
 // inferred is the rest of the ladder: fan-in, ports, one-way traffic, and what
 // follows from those for other rows of the same hosts.
 func (d *decider) inferred(_ int, s span) {
 	if !slices.ContainsFunc(d.ops[s.lo:s.hi], func(o Opinion) bool { return o.Method == ByNothing }) {
 		return
 	}
-	fan := d.fanIn(s)
+	ends := d.fanIn(s)
 	d.hosts(s, func(proto flow.Proto, remote flow.Addr, talks []talk) {
 		var r store.Row
 		var known services
@@ -462,7 +268,7 @@ func (d *decider) inferred(_ int, s span) {
 		for t := range talks {
 			guess := Opinion{}
 			if talks[t].accept != [3]bool{} {
-				guess = talks[t].guess(proto, remote, fan)
+				guess = talks[t].guess(proto, remote, ends)
 			}
 			for _, i := range talks[t].rows {
 				d.c.Row(i, &r)
@@ -500,143 +306,3 @@ func (d *decider) inferred(_ int, s span) {
 		}
 	})
 }
-
-// fanIn counts the distinct far endpoints of every endpoint at the interface, over
-// accepted rows. Folded ports are counted by their bits: never too many.
-func (d *decider) fanIn(s span) map[endpoint]int {
-	fan := make(map[endpoint]int)
-	d.hosts(s, func(proto flow.Proto, remote flow.Addr, talks []talk) {
-		if !proto.HasPorts() {
-			return
-		}
-		for t := range talks {
-			if talks[t].accept == [3]bool{} {
-				continue
-			}
-			n := 1
-			if talks[t].client != store.NoClient {
-				n = bits.OnesCount64(talks[t].bits)
-			}
-			if p, ok := talks[t].localPort(); ok {
-				fan[endpoint{talks[t].local, p, proto}] += n
-			}
-			if p, ok := talks[t].remotePort(); ok {
-				fan[endpoint{remote, p, proto}] += n
-			}
-		}
-	})
-	return fan
-}
-
-// Weights of the inference, in half points. Measured on synthetic pairs fan-in alone is
-// right in 97 %, ports alone in 89 %. A score below strong is enough to say which
-// reading is likely, not to rule the other one out: a client's port may be low behind
-// address translation and load balancers, and a service's high.
-const (
-	fanWeight       = 6
-	serviceWeight   = 4
-	ephemeralWeight = 3
-	enough          = 2
-	strong          = 6
-)
-
-// guess applies fan-in, ports and one-way traffic to a conversation.
-func (t *talk) guess(proto flow.Proto, remote flow.Addr, fan map[endpoint]int) Opinion {
-	oneWay, rejected := flow.DirectionUnknown, false
-	for _, side := range [2]flow.Direction{flow.Ingress, flow.Egress} {
-		back := side.Reverse()
-		if !t.accept[side] || t.accept[back] || t.accept[flow.DirectionUnknown] {
-			continue
-		}
-		// Answers were rejected, or (UDP, different ports) there is none at all.
-		if t.reject[back] || proto == flow.UDP && !t.equalPorts() {
-			oneWay, rejected = side, t.reject[back]
-		}
-	}
-	if rejected {
-		return Opinion{oneWay, ByOneWay, false}
-	}
-	if proto.HasPorts() && !t.equalPorts() {
-		score, byFan, byService := t.score(proto, remote, fan)
-		method := ByPorts
-		if byFan {
-			method = ByFanIn
-		}
-		// A client of a connectionless protocol asks many servers from one port: there,
-		// fan-in alone tells little.
-		weak := max(score, -score) < strong || proto == flow.UDP && !byService
-		switch {
-		case score >= enough:
-			return Opinion{flow.Ingress, method, weak}
-		case score <= -enough:
-			return Opinion{flow.Egress, method, weak}
-		}
-	}
-	if oneWay != flow.DirectionUnknown {
-		return Opinion{oneWay, ByOneWay, true}
-	}
-	return Opinion{}
-}
-
-func (t *talk) equalPorts() bool {
-	l, lok := t.localPort()
-	r, rok := t.remotePort()
-	return lok && rok && l == r
-}
-
-// score is positive if the local side looks like the service. byFan and byService say
-// whether fan-in and a service's port had a part in it.
-func (t *talk) score(proto flow.Proto, remote flow.Addr, fan map[endpoint]int) (score int, byFan, byService bool) {
-	l, lok := t.localPort()
-	r, rok := t.remotePort()
-	fl, fr := 1, 1
-	if lok && !isSource(l) {
-		fl = max(1, fan[endpoint{t.local, l, proto}])
-	}
-	if rok && !isSource(r) {
-		fr = max(1, fan[endpoint{remote, r, proto}])
-	}
-	switch {
-	case fl >= 3 && fl >= 2*fr:
-		score, byFan = fanWeight, true
-	case fr >= 3 && fr >= 2*fl:
-		score, byFan = -fanWeight, true
-	}
-	ls, rs := lok && isService(l), rok && isService(r)
-	switch {
-	case ls && !rs:
-		score, byService = score+serviceWeight, true
-	case rs && !ls:
-		score, byService = score-serviceWeight, true
-	}
-	le, re := l >= ephemeral, r >= ephemeral // for a folded port: the least one seen
-	switch {
-	case re && !le:
-		score += ephemeralWeight
-	case le && !re:
-		score -= ephemeralWeight
-	}
-	return score, byFan, byService
-}
-
-// ephemeral is where the client ranges of Linux (32768) and Windows (49152) begin;
-// load balancers and NAT gateways use ports from 1024, so a lower port proves nothing.
-const ephemeral = 32768
-
-// isService reports whether p is a service's port by convention. Of the ports below
-// 1024, those from 512 on are source ports of file and remote-shell clients as often as
-// services, so only well-known ones count; 20 is the source of active FTP data.
-func isService(p uint16) bool {
-	if p < 512 {
-		return p != 20
-	}
-	switch p {
-	case 514, 515, 520, 543, 544, 546, 547, 548, 554, 563, 587, 593, 623, 631, 636, 646, 749, 853, 860, 873, 902, 989, 990, 992, 993, 995:
-		return true
-	}
-	return p >= 1024 && store.WellKnown(p)
-}
-
-// isSource reports whether p is a port below 1024 that connections are opened from: a
-// server of active FTP fans out from one, to as many ports as it sends files.
-func isSource(p uint16) bool { return p < 1024 && !isService(p) }

@@ -59,12 +59,6 @@ func kindOf(p flow.Proto, c ClientSide, side flow.Direction, a flow.Action, clas
 	return kind(p)<<8 | kind(c)<<6 | kind(side)<<4 | kind(a)<<2 | kind(class)
 }
 
-func (k kind) proto() flow.Proto     { return flow.Proto(k >> 8) }
-func (k kind) client() ClientSide    { return ClientSide(k >> 6 & 3) }
-func (k kind) side() flow.Direction  { return flow.Direction(k >> 4 & 3) }
-func (k kind) action() flow.Action   { return flow.Action(k >> 2 & 3) }
-func (k kind) class() flow.FlagClass { return flow.FlagClass(k & 3) }
-
 func (r *narrowRow) iface() uint32 { return uint32(r.ends >> 32) }
 
 // sameKey reports whether r and o are the same row.

@@ -70,7 +70,6 @@ type service struct {
 type group struct {
 	id, name, description string
 	rules                 []*rule
-	count                 [2]int
 	members               []*iface
 	seen                  map[ruleKey]bool
 }
@@ -122,7 +121,7 @@ type edge struct {
 	proto          uint8
 	port           uint16
 	oneWay         bool // UDP that nobody answers
-	out, in, back  verdicts
+	out, back      verdicts
 }
 
 // verdicts of one packet at the sender and at the receiver.

@@ -17,7 +17,7 @@ var controls = map[string][]string{
 	"wide-ports":                {"PCI-DSS-1.3.1", "PCI-DSS-1.4.2", "NIST-AC-4", "NIST-SC-7(5)", "NIST-CM-7"},
 	"missing-description":       {"PCI-DSS-1.2.5"},
 	"default-group-rules":       {"FSBP-EC2.2", "CIS-AWS-5.5", "NIST-AC-4", "NIST-SC-7(5)"},
-	"exposed-high-risk-port":    {"FSBP-EC2.19", "PCI-DSS-1.3.1", "NIST-AC-4", "NIST-CM-7", "NIST-SC-7(5)"},
+	"exposed-high-risk-port":    {"FSBP-EC2.18", "FSBP-EC2.19", "PCI-DSS-1.3.1", "NIST-AC-4", "NIST-CM-7", "NIST-SC-7(5)"},
 	"exposed-unauthorized-port": {"FSBP-EC2.18", "NIST-AC-4", "NIST-SC-7(5)"},
 	"exposed-admin-port":        {"PCI-DSS-1.3.1", "NIST-AC-4", "NIST-SC-7(5)"},
 	"acl-exposed-admin-port":    {"FSBP-EC2.21", "CIS-AWS-5.2", "PCI-DSS-1.3.1", "NIST-CM-7", "NIST-SC-7(5)"},

@@ -31,7 +31,7 @@ access behind a bastion, a VPN or the provider's session service.`,
 	Run: func(p *Pass) []Finding {
 		return exposed(p, groupRules, func(r *policy.Rule, m *policy.Match, v4, v6 bool) (string, []string) {
 			open := opened(r, m, adminPorts, flow.TCP, flow.UDP)
-			var controls []string
+			controls := []string{"FSBP-EC2.18"}
 			if slices.Contains(open, 22) {
 				controls = append(controls, "FSBP-EC2.13")
 			}
@@ -71,11 +71,14 @@ var ExposedUnauthorizedPort = &Analyzer{
 	Severity: High,
 	Doc: `An ingress rule permits TCP ports other than 80 and 443, or any UDP port, from
 0.0.0.0/0 or ::/0 (control EC2.18 with its default list). Rules that the checks for
-administration and high-risk ports name are named here too: each control counts for
-itself.`,
+administration and high-risk ports name are not named again; their findings carry the
+control, too.`,
 	Run: func(p *Pass) []Finding {
 		return exposed(p, groupRules, func(r *policy.Rule, m *policy.Match, _, _ bool) (string, []string) {
 			ports := m.ServicePorts(r.Direction)
+			if len(opened(r, m, highRiskPorts, flow.TCP))+len(opened(r, m, adminPorts, flow.TCP, flow.UDP)) > 0 {
+				return "", nil
+			}
 			switch {
 			case m.Protos.Has(flow.TCP) && m.Protos.Has(flow.UDP):
 				return "tcp and udp " + ports.String(), nil
@@ -166,11 +169,23 @@ func exposed(p *Pass, of func(*policy.Snapshot, *policy.Rule) bool, check func(r
 			}
 			f := about(r, "%s opens %s to %s", words(r), ports, from)
 			f.Controls = controls
+			u := &p.Result.Usage[i]
 			f.Facts = []Fact{
-				{"open ports", ports},
+				{"opens", ports},
 				{"interfaces", count(len(p.Coverage.interfaces[i]))},
-				{"hits", count(p.Result.Usage[i].Hits)},
-				{"peers", count(p.Result.Usage[i].Peers)},
+				{"hits", count(u.Hits)},
+				{"peers", count(u.Peers)},
+			}
+			if o := &p.Observed[i]; u.Hits > 0 && u.Answered < u.Hits {
+				fact := "none of them"
+				if u.Answered > 0 {
+					fact = count(u.Answered) + " of them, from " + o.answeredPeers()
+				}
+				f.Facts = append(f.Facts, Fact{"answered", fact})
+			}
+			if len(p.Coverage.interfaces[i]) == 0 {
+				f.Severity = Medium
+				f.Message += "; it is in force nowhere at present"
 			}
 			out = append(out, f)
 			break

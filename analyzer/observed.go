@@ -15,6 +15,7 @@ import (
 type observed struct {
 	connections uint64
 	v4, v6      addrHull
+	answered    [2]addrHull // of those that were answered: IPv4, IPv6
 	services    []protoHull // by protocol
 }
 
@@ -49,18 +50,13 @@ func observe(res *engine.Result) []observed {
 
 func (o *observed) add(c *engine.Connection) {
 	o.connections++
-	h := &o.v6
+	h, family := &o.v6, 1
 	if c.Remote.Is4() {
-		h = &o.v4
+		h, family = &o.v4, 0
 	}
-	if !h.seen {
-		h.seen, h.min, h.max = true, c.Remote, c.Remote
-	}
-	if c.Remote.Compare(h.min) < 0 {
-		h.min = c.Remote
-	}
-	if c.Remote.Compare(h.max) > 0 {
-		h.max = c.Remote
+	h.add(c.Remote)
+	if c.Answered {
+		o.answered[family].add(c.Remote)
 	}
 	for i := range o.services {
 		if p := &o.services[i]; p.proto == c.Proto {
@@ -70,6 +66,18 @@ func (o *observed) add(c *engine.Connection) {
 	}
 	o.services = append(o.services, protoHull{c.Proto, c.Port, c.PortHi})
 	slices.SortFunc(o.services, func(a, b protoHull) int { return int(a.proto) - int(b.proto) })
+}
+
+func (h *addrHull) add(a flow.Addr) {
+	if !h.seen {
+		h.seen, h.min, h.max = true, a, a
+	}
+	if a.Compare(h.min) < 0 {
+		h.min = a
+	}
+	if a.Compare(h.max) > 0 {
+		h.max = a
+	}
 }
 
 // prefix returns the smallest prefix that holds all that was seen.
@@ -86,9 +94,14 @@ func (h *addrHull) prefix() (netip.Prefix, bool) {
 }
 
 // peers returns the observed hull of addresses as text.
-func (o *observed) peers() string {
+func (o *observed) peers() string { return hulls(&o.v4, &o.v6) }
+
+// answeredPeers is peers of the connections that were answered.
+func (o *observed) answeredPeers() string { return hulls(&o.answered[0], &o.answered[1]) }
+
+func hulls(hs ...*addrHull) string {
 	var parts []string
-	for _, h := range []*addrHull{&o.v4, &o.v6} {
+	for _, h := range hs {
 		if p, ok := h.prefix(); ok {
 			parts = append(parts, p.String())
 		}

@@ -18,8 +18,11 @@ func (p *Pass) untrackedFact(n int) (Fact, bool) {
 	if !p.Snapshot.OpenUntracked || r.Action != policy.Allow || isACL(p.Snapshot, r.Ref.Owner) {
 		return Fact{}, false
 	}
+	if !toSomeAll(r) {
+		return Fact{}, false
+	}
 	for k, q := range rules {
-		if q.Direction == r.Direction || q.Action != policy.Allow || isACL(p.Snapshot, q.Ref.Owner) || !together(p.Coverage, n, k) {
+		if q.Direction == r.Direction || q.Action != policy.Allow || !toSomeAll(q) || isACL(p.Snapshot, q.Ref.Owner) || !together(p.Coverage, n, k) {
 			continue
 		}
 		for _, proto := range []flow.Proto{flow.TCP, flow.UDP} {
@@ -45,6 +48,16 @@ func together(c *ruleCoverage, i, j int) bool {
 		_, ok := slices.BinarySearch(c.interfaces[j], f)
 		return ok
 	})
+}
+
+// toSomeAll reports whether r names every address of a family.
+func toSomeAll(r *policy.Rule) bool {
+	for i := range r.Match {
+		if v4, v6 := worldOpen(r.Match[i].Remote.Prefixes); v4 || v6 {
+			return true
+		}
+	}
+	return false
 }
 
 // toAll reports whether r permits proto for every address of a family.

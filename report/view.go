@@ -97,8 +97,8 @@ func fidelityStatement(r *Report) statement {
 func proofStatement(r *Report) statement {
 	p := &r.Plan.Proof
 	s := statement{Name: "Proof", Value: "holds", Mark: good,
-		Detail: fmt.Sprintf("%s connections (%s records) replayed against the planned policy: %s newly denied, %s newly allowed",
-			number(p.Tuples), number(p.Records), number(p.NewlyDenied), noneOr(len(p.NewlyAllowed)))}
+		Detail: fmt.Sprintf("%s (%s) replayed against the planned policy: %s newly denied, %s newly allowed",
+			plural64(p.Tuples, "connection"), plural64(p.Records, "record"), number(p.NewlyDenied), noneOr(len(p.NewlyAllowed)))}
 	switch {
 	case p.NewlyDenied > 0 || len(p.NewlyAllowed) > 0:
 		s.Value, s.Mark = "fails", bad

@@ -7,6 +7,7 @@ import (
 	"github.com/sgadvise/sgadvise/engine"
 	"github.com/sgadvise/sgadvise/engine/netset"
 	"github.com/sgadvise/sgadvise/engine/policy"
+	"github.com/sgadvise/sgadvise/ingest/flow"
 )
 
 // explain says why e is made. rest is what the equivalent edits leave.
@@ -48,7 +49,13 @@ func (p *planner) explain(e *Edit, rest *world) {
 		if len(r.Match) == 1 && slices.ContainsFunc(e.With, func(n policy.Rule) bool { return !samePeer(n.Match[0].Remote, r.Match[0].Remote) }) {
 			e.Check = "wide-source"
 		}
-		e.Reason = fmt.Sprintf("%s still admit%s all that was observed of it", plural(len(e.With), "narrower rule"), third(len(e.With)))
+		e.Reason = "no use of it is settled: what may have used it fits into " + plural(len(e.With), "narrower rule")
+		if u.Hits > 0 {
+			e.Reason = fmt.Sprintf("what used it, %s from %s, fits into %s", plural(int(u.Hits), "connection"), plural(int(u.Peers), "peer"), plural(len(e.With), "narrower rule"))
+			if r.Direction == flow.Egress {
+				e.Reason = fmt.Sprintf("what used it, %s to %s, fits into %s", plural(int(u.Hits), "connection"), plural(int(u.Peers), "peer"), plural(len(e.With), "narrower rule"))
+			}
+		}
 		if attempts(u) {
 			e.Reason += "; nobody ever answered those who used it: ask whether it is needed at all"
 		}
@@ -81,13 +88,6 @@ func plural(n int, what string) string {
 		return "1 " + what
 	}
 	return fmt.Sprintf("%d %ss", n, what)
-}
-
-func third(n int) string {
-	if n == 1 {
-		return "s"
-	}
-	return ""
 }
 
 // sameName reports whether on each interface of r a rule with its very peer admits it.

@@ -189,7 +189,7 @@ func open(paths []string, opt Options) ([]*file, error) {
 			}
 		}
 		if err != nil {
-			return nil, err
+			return nil, namePath(err)
 		}
 	}
 	files := make([]*file, 0, len(byPath))
@@ -198,6 +198,16 @@ func open(paths []string, opt Options) ([]*file, error) {
 	}
 	slices.SortFunc(files, func(a, b *file) int { return strings.Compare(a.path, b.path) })
 	return files, nil
+}
+
+// namePath words an error of the file system as path and cause, without the name of the
+// system call.
+func namePath(err error) error {
+	var e *fs.PathError
+	if errors.As(err, &e) {
+		return fmt.Errorf("%s: %w", e.Path, e.Err)
+	}
+	return err
 }
 
 // load reads f and, if it is JSON, splits it into documents. JSON that does not

@@ -168,8 +168,12 @@ const ephemeral = 32768
 // ports of file and remote-shell clients as often as services.
 var servicePorts = []uint16{514, 515, 520, 543, 544, 546, 547, 548, 554, 563, 587, 593, 623, 631, 636, 646, 749, 853, 860, 873, 902, 989, 990, 992, 993, 995}
 
-// peerPorts are UDP ports from which peers also ask each other: time, key exchange, calls.
-var peerPorts = []uint16{123, 500, 4500, 5060, 5061}
+// peerPorts are UDP ports from which peers also ask each other: time, key exchange.
+var peerPorts = []uint16{123, 500}
+
+// udpServices are the services of UDP from 1024 on: tunnels, authentication, counters,
+// discovery. Media streams use any port there, those that TCP services have, too.
+var udpServices = []uint16{1194, 1645, 1646, 1701, 1812, 1813, 1900, 2049, 2055, 3478, 4739, 4789, 5353, 5355, 6081, 6343, 8125, 8472, 9995, 9996, 11211}
 
 // isService reports whether p is a service's port by convention. 20 is the source of
 // active FTP data.
@@ -181,6 +185,10 @@ func isService(proto flow.Proto, p uint16) bool {
 		return p != 20
 	case p < 1024:
 		_, ok := slices.BinarySearch(servicePorts, p)
+		return ok
+	}
+	if proto == flow.UDP {
+		_, ok := slices.BinarySearch(udpServices, p)
 		return ok
 	}
 	return store.WellKnown(p)

@@ -185,8 +185,11 @@ func exposureTexts(e *Exposure) []string {
 }
 
 func familyText(name, before, after string, ratio float64) string {
-	if before == after {
+	switch {
+	case before == after:
 		return name + magnitude(before) + ", unchanged"
+	case magnitude(before) == magnitude(after):
+		return name + magnitude(before) + ", almost unchanged"
 	}
 	return fmt.Sprintf("%s%s → %s (%s stays)", name, magnitude(before), magnitude(after), percent(ratio))
 }

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"cmp"
+	"fmt"
 	"runtime"
 	"slices"
 	"sync"
@@ -64,7 +65,7 @@ func (p *planner) narrow(w *world, of []int32, sigs []signature, st []state, gon
 				}
 				kept[i], again = true, true
 				if s.notes[k] != "" {
-					p.note(w.rules[i].Ref, s.notes[k])
+					p.note(w.rules[i].Ref, s.notes[k]+p.mostlyAttempts(w.rules[i].Ref))
 				}
 			}
 		}
@@ -74,7 +75,7 @@ func (p *planner) narrow(w *world, of []int32, sigs []signature, st []state, gon
 		for k, n := range split(s.menus, s.spare) {
 			r := &w.rules[s.rules[k]]
 			if s.notes[k] != "" {
-				p.note(r.Ref, s.notes[k])
+				p.note(r.Ref, s.notes[k]+p.mostlyAttempts(r.Ref))
 			}
 			if n == 0 {
 				continue // the first option: the rule as it is
@@ -138,6 +139,16 @@ func (p *planner) shares(w *world, of []int32, sigs []signature, st []state, gon
 		s.menus[jobs[n].rule], s.notes[jobs[n].rule] = narrowings(w, &w.rules[i], points[i], p.pieces(w.rules[i].Ref, 1+s.spare))
 	})
 	return shares
+}
+
+// mostlyAttempts adds to why peers stay as they are that most of them were never
+// answered: the plan must not deny what was let in, but whoever owns the rule may.
+func (p *planner) mostlyAttempts(ref policy.Ref) string {
+	u := p.usage(ref)
+	if u.Answered == 0 || u.Answered*2 > u.Hits {
+		return ""
+	}
+	return fmt.Sprintf("; only %d of %d connections were answered, the others look like scans: name the peers by hand", u.Answered, u.Hits)
 }
 
 // pieces returns how many rules may replace ref where limit slots are free.

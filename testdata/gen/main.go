@@ -1,9 +1,9 @@
 // Gen makes AWS flow logs and the policy exports that explain them, of any size,
 // always the same for the same flags.
 //
-//	go run ./testdata/gen -records 10000000 -out /tmp/demo                 # text, default fields
-//	go run ./testdata/gen -records 1000000 -format parquet -codec gzip -out /tmp/demo
-//	go run ./testdata/gen -records 1000000 -format v5 -gzip -files 100 -out /tmp/demo
+//	go run ./testdata/gen -records 10000000 -out flows                 # text, default fields
+//	go run ./testdata/gen -records 1000000 -format parquet -codec gzip -out flows
+//	go run ./testdata/gen -records 1000000 -format v5 -gzip -files 100 -out flows
 //
 // It writes DIR/logs (the folders and names of flow logs in S3) and DIR/policy
 // (the output of the aws ec2 describe-… commands). The network has load balancers,

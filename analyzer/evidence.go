@@ -28,7 +28,8 @@ type Evidence struct {
 	Empty      bool
 	Interfaces []InterfaceEvidence // of Snapshot.Interfaces, same order
 
-	opt Options
+	opt       Options
+	strangers map[policy.Ref]string // of network ACL lines: see strangers
 }
 
 // InterfaceEvidence says what was captured of one interface.
@@ -50,7 +51,7 @@ type Gap struct {
 }
 
 func newEvidence(res *engine.Result, opt Options) *Evidence {
-	e := &Evidence{opt: opt}
+	e := &Evidence{opt: opt, strangers: strangers(res)}
 	cov := make(map[string]store.Coverage)
 	e.Empty = res.Store.Len() == 0
 	for i, c := range res.Store.Coverage() {
@@ -169,6 +170,9 @@ func (e *Evidence) rule(s *policy.Snapshot, r *policy.Rule, ids []int) ruleEvide
 	out.observable = out.hidden == ""
 	out.narrow = e.thin(r, ids, e.opt.NarrowDays)
 	out.unused = e.thin(r, ids, e.opt.UnusedDays)
+	if by, ok := e.strangers[r.Ref]; ok {
+		out.unused = by + " may have used it, in the same subnet by its address, and the export does not have that interface"
+	}
 	return out
 }
 
@@ -212,14 +216,20 @@ func plural(n int, what string) string {
 
 // hidden says why no flow log can show all use of r, attached to the interfaces ids, or
 // "": its ICMP type is in no field, all of its peers are platform addresses whose
-// traffic is neither logged nor filtered, or it may admit what endpoints send to a
-// network load balancer, a hop that is not logged.
+// traffic is neither logged nor filtered, or it may admit what no row shows: what
+// endpoints send to a network load balancer, a hop that is not logged; what does not go
+// by IP (EFA); what leaves by a transit gateway in the same subnet.
 func hidden(s *policy.Snapshot, r *policy.Rule, ids []int) string {
 	for _, i := range ids {
 		if isACL(s, r.Ref.Owner) {
-			break // of the whole subnet
+			if why := unseenInbound(s, r, &s.Interfaces[i]); why != "" {
+				return why
+			}
+			continue // the rest is about groups
 		}
 		switch kind := s.Interfaces[i].Kind; {
+		case (kind == "efa" || kind == "efa-only") && slices.ContainsFunc(r.Match, func(m policy.Match) bool { return m.Protos == policy.AnyProto }):
+			return "the fabric traffic of " + s.Interfaces[i].ID + ", which needs a rule for all protocols, is no IP flow"
 		case kind == "network_load_balancer" && r.Direction == flow.Ingress:
 			return "what endpoints of other networks send to the network load balancer " + s.Interfaces[i].ID + " is not logged"
 		case kind == "vpc_endpoint" && r.Direction == flow.Egress:
@@ -245,6 +255,24 @@ func hidden(s *policy.Snapshot, r *policy.Rule, ids []int) string {
 		return "flow logs hold no ICMP type or code"
 	case platform:
 		return "traffic to platform addresses (resolver, metadata, time) is never logged, and groups do not filter it"
+	}
+	return ""
+}
+
+// unseenInbound says why the use of r, a line of the network ACL of f's subnet, may not
+// show: what the hosts of a subnet send to a transit gateway attachment f in the same
+// subnet is judged by the inbound lines, too, with their own addresses as the source.
+func unseenInbound(s *policy.Snapshot, r *policy.Rule, f *policy.Interface) string {
+	sub, ok := s.Subnet(f.Subnet)
+	if !ok || f.Kind != "transit_gateway" || r.Direction != flow.Ingress {
+		return ""
+	}
+	for i := range r.Match {
+		for _, p := range r.Match[i].Remote.Prefixes {
+			if slices.ContainsFunc(sub.Blocks, p.Overlaps) {
+				return "no log shows that inbound lines pass what " + sub.ID + " sends to the transit gateway by " + f.ID
+			}
+		}
 	}
 	return ""
 }

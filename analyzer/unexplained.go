@@ -11,7 +11,8 @@ import (
 )
 
 // visit is accepted traffic that the rules of the snapshot do not admit, or only as
-// what it does not look like: the answer of a service to what a client's port asked.
+// what it does not look like, the answer of a service to what a client's port asked, or
+// need not have been, where nothing but the rules tells who asked.
 type visit struct {
 	dir          flow.Direction
 	proto        flow.Proto
@@ -75,6 +76,8 @@ func unexplained(res *engine.Result) map[int32][]visit {
 			looks = flow.Ingress
 		case store.LocalClient:
 			looks = flow.Egress
+		default:
+			looks = o.Opener.Reverse() // neither end looks like the client: pings, equal ports
 		}
 		f, known := index[res.Store.Interfaces()[row.Interface]]
 		if row.Action != flow.Accept || looks == flow.DirectionUnknown || looks == o.Opener || !known {

@@ -81,11 +81,13 @@ func because(what, why string) string {
 }
 
 // keepFew marks as gone the open rules that are not needed: of all sets of rules that
-// meet every signature the one that admits least. Fixed rules serve for nothing.
+// meet every signature the one that admits least. Fixed rules serve for nothing, and
+// neither do those whose peers a service changes: what they admit today, another rule may
+// not admit tomorrow, so they stay.
 func (p *planner) keepFew(w *world, sigs []signature, st []state, gone []bool) {
 	var openRules []int
 	for i := range w.rules {
-		if st[i] == open {
+		if st[i] == open && !w.rules[i].shifts {
 			openRules = append(openRules, i)
 		}
 	}
@@ -100,7 +102,7 @@ func (p *planner) keepFew(w *world, sigs []signature, st []state, gone []bool) {
 	}
 	var sets [][]int32
 	for _, s := range sigs {
-		if len(s.whole) == 0 || slices.ContainsFunc(s.whole, func(i int32) bool { return st[i] == fixed }) {
+		if len(s.whole) == 0 || slices.ContainsFunc(s.whole, func(i int32) bool { return st[i] == fixed || w.rules[i].shifts }) {
 			continue
 		}
 		var set []int32

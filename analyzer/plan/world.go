@@ -46,12 +46,15 @@ type rule struct {
 	named   []netset.Services // the services it names, whatever the peer
 	weight  netset.Size       // exposure of boxes
 
-	refs    bool // it names a group or a prefix list
-	dead    bool // and nothing but dead ones
-	empty   bool // a live reference resolves to no address now
-	unknown bool // a part of its addresses cannot be resolved
-	behind  bool // it names the group of a network load balancer, which may pass clients' addresses
-	odd     bool // it restricts what boxes do not show: local addresses, client ports
+	refs    bool         // it names a group or a prefix list
+	dead    bool         // and nothing but dead ones
+	empty   bool         // a live reference resolves to no address now
+	unknown bool         // a part of its addresses cannot be resolved
+	behind  bool         // it names the group of a network load balancer, which may pass clients' addresses
+	shifts  bool         // it names what changes without anyone's doing: a managed interface's group, a provider's list
+	future  []netset.Box // what such peers may come to hold
+	adrift  bool         // and it cannot be said what
+	odd     bool         // it restricts what boxes do not show: local addresses, client ports
 }
 
 func side(d flow.Direction) int {
@@ -120,6 +123,7 @@ func (w *world) describe(g *policy.Group, p *policy.Rule) rule {
 			set := w.snap.Resolve(policy.AddrSet{Refs: []policy.SetRef{s}})
 			r.empty = r.empty || len(set.Prefixes) == 0
 			r.behind = r.behind || s.Kind == policy.GroupSet && w.passesClients(s.ID)
+			w.foresee(&r, &p.Match[i], s)
 		}
 		m.Remote = w.snap.Resolve(m.Remote)
 		r.unknown = r.unknown || m.Remote.Unknown
@@ -140,6 +144,40 @@ func (w *world) describe(g *policy.Group, p *policy.Rule) rule {
 	}
 	r.addrs = outermost(r.addrs)
 	return r
+}
+
+// foresee notes what the peer s of r's match m may hold tomorrow, if services see to it:
+// any address of the subnets in which managed members are, and whatever a provider puts
+// into its list.
+func (w *world) foresee(r *rule, m *policy.Match, s policy.SetRef) {
+	var to policy.AddrSet
+	switch s.Kind {
+	case policy.GroupSet:
+		for _, f := range w.snap.Attached(s.ID) {
+			for _, a := range f.Addresses {
+				if !f.RequesterManaged {
+					break
+				}
+				r.shifts = true
+				if b := blockOf(w.snap, f, a); b.IsValid() {
+					to.Prefixes = append(to.Prefixes, b)
+				} else {
+					r.adrift = true
+				}
+			}
+		}
+	case policy.ListSet:
+		if l, ok := w.snap.List(s.ID); ok && l.Provider {
+			r.shifts = true
+			for _, e := range l.Entries {
+				to.Prefixes = append(to.Prefixes, netip.PrefixFrom(e.Addr(), 0).Masked())
+			}
+		}
+	}
+	slices.SortFunc(to.Prefixes, policy.ComparePrefix)
+	to.Prefixes = slices.Compact(to.Prefixes)
+	boxes, _ := (&policy.Match{Protos: m.Protos, ICMP: m.ICMP, LocalPorts: m.LocalPorts, RemotePorts: m.RemotePorts, Local: m.Local, Remote: to}).Boxes(r.Direction)
+	r.future = append(r.future, boxes...)
 }
 
 // outermost sorts prefixes, which are nested or disjoint, and drops those inside others.
@@ -214,10 +252,13 @@ func (w *world) covered(r *rule, keep func(*rule) bool) bool {
 		if same {
 			continue
 		}
-		if r.unknown || r.empty || r.behind {
+		if r.unknown || r.empty || r.behind || r.adrift {
 			return false
 		}
 		if ok, _ := netset.CoveredAll(r.boxes, w.by); !ok {
+			return false
+		}
+		if ok, _ := netset.CoveredAll(r.future, w.by); !ok {
 			return false
 		}
 	}

@@ -3,7 +3,9 @@ package plan
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
+	"strconv"
 
 	"github.com/sgadvise/sgadvise/analyzer/cover"
 	"github.com/sgadvise/sgadvise/engine"
@@ -96,12 +98,18 @@ func Make(ctx context.Context, in Input) (*Plan, error) {
 	return out, nil
 }
 
+// percent writes a share with two decimals, rounded down: a share below a minimum
+// never reads like the minimum.
+func percent(share float64) string {
+	return strconv.FormatFloat(math.Floor(share*1e4+1e-9)/100, 'f', -1, 64) + " %"
+}
+
 // unfit says why no plan can be made from in at all; empty: one can.
 func unfit(in Input) string {
 	res := in.Result
 	if rate := res.Fidelity.Rate(); rate < in.MinFidelity {
-		return fmt.Sprintf("the policy explains %.1f %% of the judged records, less than the minimum of %.1f %%: is the snapshot of the same time and account?",
-			100*rate, 100*in.MinFidelity)
+		return fmt.Sprintf("the policy explains %s of the judged records, less than the minimum of %s; it may be of another time or account",
+			percent(rate), percent(in.MinFidelity))
 	}
 	rejectOnly := len(res.Connections) > 0
 	for i := range res.Connections {

@@ -16,7 +16,7 @@ func TestNoPlanWithoutFidelityOrAcceptedTraffic(t *testing.T) {
 	s := parse(t, web)
 	for _, tc := range []struct{ name, flows, want string }{
 		{"rejected traffic only", "eni-1 10.1.2.3 10.0.0.5 49152 22 6 REJECT 2", "rejected traffic only"},
-		{"low fidelity", "eni-1 10.1.2.3 10.0.0.5 49152 22 6 ACCEPT 2\neni-1 10.1.2.3 10.0.0.5 49152 443 6 ACCEPT 2", "explains 50.0 %"},
+		{"low fidelity", "eni-1 10.1.2.3 10.0.0.5 49152 22 6 ACCEPT 2\neni-1 10.1.2.3 10.0.0.5 49152 443 6 ACCEPT 2", "explains 50 %"},
 	} {
 		in := plan.Input{Result: replay(t, s, records(t, tc.flows)), Mode: plan.ModeTighten, MinFidelity: 0.9, Evidence: enough(s)}
 		p := made(t, in)
@@ -48,6 +48,36 @@ func TestThinEvidenceIsDeclinedWithItsReason(t *testing.T) {
 		t.Errorf("edits %v", got)
 	}
 	if len(p.Declined) != 1 || p.Declined[0].Rule.String() != "sg-web/sgr-1" || !strings.Contains(p.Declined[0].Reason, "3 days of 14") {
+		t.Errorf("declined %v", p.Declined)
+	}
+}
+
+func TestDenyLinesStayAndTheReasonIsGiven(t *testing.T) {
+	s := parse(t, `
+subnet subnet-1 10.0.0.0/24
+interface eni-1 10.0.0.5 sg-1 subnet=subnet-1
+group sg-1
+  sgr-1 ingress tcp 443 from 10.1.2.3/32
+acl acl-1 subnets=subnet-1
+  90 ingress deny tcp 25 from 203.0.113.0/24
+  100 ingress allow all from 0.0.0.0/0
+  100 egress allow all to 0.0.0.0/0
+`)
+	flows := "eni-1 10.1.2.3 10.0.0.5 49152 443 6 ACCEPT 2\neni-1 10.0.0.5 10.1.2.3 443 49152 6 ACCEPT 18"
+	p := made(t, plan.Input{Result: replay(t, s, records(t, flows)), Mode: plan.ModeTighten, Evidence: enough(s)})
+	if len(p.Edits) != 0 {
+		t.Errorf("edits %v", lines(p.Edits))
+	}
+	if len(p.Declined) != 1 || p.Declined[0].Rule.String() != "acl-1/ingress-90" || !strings.HasPrefix(p.Declined[0].Reason, "it denies") {
+		t.Errorf("declined %v", p.Declined)
+	}
+}
+
+func TestFidelityBelowTheMinimumNeverReadsLikeIt(t *testing.T) {
+	s := parse(t, web)
+	flows := "eni-1 10.1.2.3 10.0.0.5 49152 22 6 ACCEPT 2" + strings.Repeat("\neni-1 10.1.2.3 10.0.0.5 49152 443 6 ACCEPT 2", 2)
+	p := made(t, plan.Input{Result: replay(t, s, records(t, flows)), Mode: plan.ModeTighten, MinFidelity: 0.6667, Evidence: enough(s)})
+	if len(p.Declined) != 1 || !strings.Contains(p.Declined[0].Reason, "explains 66.66 % of the judged records, less than the minimum of 66.67 %") {
 		t.Errorf("declined %v", p.Declined)
 	}
 }

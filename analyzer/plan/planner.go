@@ -155,11 +155,13 @@ func (p *planner) removeLines(w *world) []Edit {
 		acl := &w.snap.ACLs[i]
 		for k := range acl.Rules {
 			r := &acl.Rules[k]
-			if r.Action != policy.Allow || !r.Editable || r.Implicit {
+			if !r.Editable || r.Implicit {
 				continue
 			}
 			switch ev := p.evidence(r.Ref); {
 			case !ev.Attached || p.usage(r.Ref).Hits > 0 || p.usage(r.Ref).Possible > 0:
+			case r.Action != policy.Allow:
+				p.note(r.Ref, "it denies: without it a later line could admit what it rejects")
 			case !ev.Observable:
 				p.note(r.Ref, because("the log could not have shown its use", ev.Why))
 			case !ev.UnusedOK:

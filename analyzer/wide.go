@@ -30,7 +30,7 @@ reason and leaves rules with many public peers open.`,
 						h = &o.v4
 					}
 					if seen, ok := h.prefix(); ok && wider(prefix, seen) {
-						return "peers " + o.peers(), true
+						return "peers within " + o.peers(), true
 					}
 				}
 			}

@@ -251,6 +251,7 @@ func TestAnswers(t *testing.T) {
 		{"gaps hold everything back", tierLines(), pipeline{1, plan.ModeTighten, 0.9}, OutcomeKeep, "No change is proposed: on this evidence"},
 		{"edits", complete(tierLines()), pipeline{1, plan.ModeTighten, 0.9}, OutcomeChange, "2 rules can be removed and "},
 		{"infidelity", append(tierLines(), foreign...), pipeline{1, plan.ModeTighten, 0.9}, OutcomeDeclined, "No change is proposed: "},
+		{"tidy", tierLines(), pipeline{1, plan.ModeTidy, 0.9}, OutcomeKeep, "No change is proposed: every edit would change what is permitted."},
 		{"nothing asked for", tierLines(), pipeline{1, plan.ModeNone, 0.9}, OutcomeNoPlan, ""},
 		{"REJECT only", reject, pipeline{1, plan.ModeTighten, 0.9}, OutcomeRejectOnly, "The logs hold rejected traffic only."},
 	} {

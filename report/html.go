@@ -268,7 +268,7 @@ func (p *page) exposure(r *Report) {
 		}
 	}
 	p.Exposure = &pageExposure{
-		Before: magnitude(main.Before), After: magnitude(main.After), Stays: percent(main.Ratio),
+		Before: magnitude(main.Before), After: magnitude(main.After), Stays: Percent(main.Ratio),
 		Family: familyName(main.Family), Rest: strings.Join(rest, "; "),
 		Picture: picture(chart.NewScale(size(main.Before), size(main.After)), what, main.Before, main.After),
 	}
@@ -279,7 +279,7 @@ func (p *page) exposure(r *Report) {
 	}
 	scale, groups := chart.NewScale(all...), groupsByID(r)
 	for _, g := range shown {
-		row := pageGroupExposure{Group: g.Group, Before: magnitude(g.Before), After: magnitude(g.After), Stays: percent(g.Ratio),
+		row := pageGroupExposure{Group: g.Group, Before: magnitude(g.Before), After: magnitude(g.After), Stays: Percent(g.Ratio),
 			Picture: picture(scale, g.Group, g.Before, g.After)}
 		if known := groups[g.Group]; known != nil {
 			row.Name = known.Name

@@ -66,6 +66,9 @@ func answer(r *Report, s *Summary, rejectOnly bool) (outcome, headline string) {
 	case outcome != "":
 		return outcome, headline
 	}
+	if r.Plan.Mode == "tidy" {
+		return OutcomeKeep, "No change is proposed: every edit would change what is permitted."
+	}
 	return OutcomeKeep, "No change is proposed: on this evidence no editable rule can be removed or narrowed."
 }
 
@@ -186,7 +189,7 @@ func notes(r *Report, in Input) []string {
 	d, total := &r.Ledger.Dispositions, r.Ledger.Records
 
 	say(r.Fidelity.Judged > 0 && r.Fidelity.Rate < r.Options.MinFidelity && r.Summary.Outcome != OutcomeDeclined,
-		"The policy explains only %s of the judged records; it may not be the policy that was in force.", percent(r.Fidelity.Rate))
+		"The policy explains only %s of the judged records; it may not be the policy that was in force.", Percent(r.Fidelity.Rate))
 	say(r.Fidelity.Judged == 0, "No record could be judged against the policy.")
 	if in.Logs != nil {
 		for _, cause := range in.Logs.Stats.Partial.Names() {

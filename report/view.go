@@ -82,14 +82,14 @@ func statements(r *Report) []statement {
 
 func fidelityStatement(r *Report) statement {
 	f := &r.Fidelity
-	s := statement{Name: "Fidelity", Value: percent(f.Rate), Mark: good,
+	s := statement{Name: "Fidelity", Value: Percent(f.Rate), Mark: good,
 		Detail: fmt.Sprintf("%s of %s judged records agree with the policy", number(f.Agree), number(f.Judged))}
 	switch {
 	case f.Judged == 0:
 		s.Value, s.Mark, s.Detail = "none", caution, "no record could be judged against the policy"
 	case f.Rate < r.Options.MinFidelity:
 		s.Mark = bad
-		s.Detail += "; advice needs " + percent(r.Options.MinFidelity)
+		s.Detail += "; advice needs " + Percent(r.Options.MinFidelity)
 	}
 	return s
 }
@@ -148,14 +148,14 @@ func confidenceStatement(r *Report) statement {
 
 func coverageStatement(r *Report) statement {
 	c := &r.Coverage
-	s := statement{Name: "Coverage", Value: percent(c.Ratio), Mark: good,
+	s := statement{Name: "Coverage", Value: Percent(c.Ratio), Mark: good,
 		Detail: fmt.Sprintf("%s of %s interface-days are without a gap", number(uint64(c.CoveredDays)), number(uint64(c.InterfaceDays)))}
 	switch {
 	case c.InterfaceDays == 0:
 		s.Value, s.Mark, s.Detail = "none", caution, "no interface has a record in the window"
 	case c.Ratio < r.Options.RequireCoverage:
 		s.Mark = bad
-		s.Detail += "; " + percent(r.Options.RequireCoverage) + " was asked for"
+		s.Detail += "; " + Percent(r.Options.RequireCoverage) + " was asked for"
 	case c.CoveredDays < c.InterfaceDays:
 		s.Mark = caution
 	}
@@ -191,7 +191,7 @@ func familyText(name, before, after string, ratio float64) string {
 	case magnitude(before) == magnitude(after):
 		return name + magnitude(before) + ", almost unchanged"
 	}
-	return fmt.Sprintf("%s%s → %s (%s stays)", name, magnitude(before), magnitude(after), percent(ratio))
+	return fmt.Sprintf("%s%s → %s (%s stays)", name, magnitude(before), magnitude(after), Percent(ratio))
 }
 
 func familyName(family string) string {
@@ -280,9 +280,9 @@ func magnitude(s string) string {
 	return s[:1] + "." + s[1:3] + " × 10" + exp
 }
 
-// percent writes a share. It never rounds up: what is not all is not "100 %", and
+// Percent writes a share for people. It never rounds up: what is not all is not "100 %", and
 // what is not nothing is not "0 %".
-func percent(share float64) string {
+func Percent(share float64) string {
 	switch p := share * 100; {
 	case math.IsNaN(p):
 		return "unknown"
@@ -304,7 +304,7 @@ func share(n, total uint64) string {
 	if n == 0 || total == 0 {
 		return "–"
 	}
-	return percent(float64(n) / float64(total))
+	return Percent(float64(n) / float64(total))
 }
 
 func decimal(f float64) string { return strconv.FormatFloat(f, 'f', 1, 64) }
@@ -384,11 +384,11 @@ func settingsList(r *Report) []Fact {
 		{"mode", o.Mode},
 		{"budget", budget},
 		{"days of evidence", fmt.Sprintf("%d to narrow a rule, %d to call it unused", o.MinDaysNarrow, o.MinDaysUnused)},
-		{"fidelity needed", percent(o.MinFidelity)},
+		{"fidelity needed", Percent(o.MinFidelity)},
 		{"bad records tolerated", rows},
 	}
 	if o.RequireCoverage > 0 {
-		out = append(out, Fact{"coverage required", percent(o.RequireCoverage)})
+		out = append(out, Fact{"coverage required", Percent(o.RequireCoverage)})
 	}
 	if o.From != 0 || o.To != 0 {
 		out = append(out, Fact{"window asked for", minute(o.From) + " to " + minute(o.To)})

@@ -11,8 +11,8 @@ func TestPercentNeverRoundsUp(t *testing.T) {
 		0: "0 %", -1: "0 %", 1e-12: "< 0.01 %", 0.00009999: "< 0.01 %", 0.0001: "0.01 %", 0.29: "29 %", 0.57: "57 %", 0.1234567: "12.34 %",
 		0.5: "50 %", 0.999999: "99.99 %", 0.99999999999: "99.99 %", 1: "100 %", 1.5: "150 %",
 	} {
-		if got := percent(share); got != want {
-			t.Errorf("percent(%v) = %q, want %q", share, got, want)
+		if got := Percent(share); got != want {
+			t.Errorf("Percent(%v) = %q, want %q", share, got, want)
 		}
 	}
 }

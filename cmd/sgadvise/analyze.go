@@ -40,6 +40,7 @@ type analyzeFlags struct {
 	workers            int
 	failOn             string
 	output             outputFlags
+	given              func(flag string) bool // whether the flag is on the command line
 	progress           string
 	quiet              bool
 	cpuProfile         string
@@ -69,6 +70,7 @@ JSON as the cloud's command line prints it.`,
 
 func (f *analyzeFlags) register(fs *pflag.FlagSet) {
 	fs.SortFlags = false
+	f.given = fs.Changed
 	fs.StringArrayVar(&f.logs, "logs", nil, "flow logs to read (repeatable)")
 	fs.StringArrayVar(&f.policy, "policy", nil, "policy exports to read (repeatable)")
 	fs.StringVar(&f.mode, "mode", "tighten", "edits a plan may hold: none, tidy (space unchanged), tighten")
@@ -121,6 +123,12 @@ func (f *analyzeFlags) settings() (settings, error) {
 	}
 	if f.budget < 0 {
 		return st, usageError("--budget: %d is negative", f.budget)
+	}
+	if f.minDays < 0 && f.given("min-days") {
+		return st, usageError("--min-days: %d is negative", f.minDays)
+	}
+	if f.maxBadRows < 0 && f.given("max-bad-rows") {
+		return st, usageError("--max-bad-rows: %d is negative", f.maxBadRows)
 	}
 	if f.workers < 1 {
 		return st, usageError("--workers: %d is not positive", f.workers)
@@ -279,7 +287,7 @@ func (f *analyzeFlags) gate(st *settings, doc *reports.Report, an *analyzer.Anal
 			fmt.Fprintln(s.err, "sgadvise: the logs hold no accepted traffic: they cannot show that a rule is used")
 			return &exitError{code: exitIncomplete}
 		case doc.Coverage.Ratio < f.requireCoverage:
-			fmt.Fprintf(s.err, "sgadvise: evidence covers %.1f %% of interface-days, %.1f %% are required\n", 100*doc.Coverage.Ratio, 100*f.requireCoverage)
+			fmt.Fprintf(s.err, "sgadvise: evidence covers %s of interface-days, %s are required\n", reports.Percent(doc.Coverage.Ratio), reports.Percent(f.requireCoverage))
 			return &exitError{code: exitIncomplete}
 		}
 	}

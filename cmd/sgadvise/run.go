@@ -92,6 +92,11 @@ Exit codes: 0 done; 1 a finding reached --fail-on; 2 usage; 3 input unusable;
 	for _, c := range commands {
 		root.AddCommand(c(s))
 	}
+	root.InitDefaultCompletionCmd()
+	if c, _, err := root.Find([]string{"completion"}); err == nil {
+		// A command that only groups others takes any name without complaint.
+		c.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	}
 	return report(root.ExecuteContext(ctx), s.err)
 }
 

@@ -44,7 +44,7 @@ func (v *Verdicts) list() []count {
 		{"unused", uint64(v.Unused), "no hit in a window that would have shown one"},
 		{"not-seen-gaps", uint64(v.NotSeenGaps), "no hit, but the window is too short, the rule too young, or the log has gaps"},
 		{"not-observable", uint64(v.NotObservable), "no hit, and a flow log could not have shown one"},
-		{"dead-by-config", uint64(v.DeadByConfig), "it can match nothing that other rules do not allow already"},
+		{"dead-by-config", uint64(v.DeadByConfig), "no hit, and needless as configured: covered by other rules, a dead reference, or in force nowhere"},
 		{"unknown", uint64(v.Unknown), "part of what would decide is not known"},
 	}
 }
@@ -139,7 +139,7 @@ func confidenceStatement(r *Report) statement {
 		s.Value = fmt.Sprintf("%d of %d high", c.High, len(r.Plan.Edits))
 		s.Detail = fmt.Sprintf("%s: %d with high confidence, %d medium, %d low", plural(len(r.Plan.Edits), "edit"), c.High, c.Medium, c.Low)
 		s.Mark = good
-		if c.Low > 0 {
+		if c.Low > 0 || c.High == 0 {
 			s.Mark = caution
 		}
 	}
@@ -219,6 +219,8 @@ func ruleText(direction, action, protocol, ports, peer string) string {
 		b.WriteString(" " + protocol + " " + ports)
 	case protocol == "tcp" || protocol == "udp":
 		b.WriteString(" " + protocol + " all ports")
+	case strings.Trim(protocol, "0123456789") == "":
+		b.WriteString(" protocol " + protocol)
 	default:
 		b.WriteString(" " + protocol)
 	}

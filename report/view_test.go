@@ -45,7 +45,7 @@ func TestRuleText(t *testing.T) {
 		{"ingress", "deny", "udp", "all", "10.0.0.0/8", "ingress deny udp all ports from 10.0.0.0/8"},
 		{"ingress", "allow", "icmp", "all", "sg-1", "ingress icmp from sg-1"},
 		{"ingress", "allow", "icmp", "type 8", "sg-1", "ingress icmp type 8 from sg-1"},
-		{"egress", "allow", "47", "all", "pl-1", "egress 47 to pl-1"},
+		{"egress", "allow", "47", "all", "pl-1", "egress protocol 47 to pl-1"},
 	} {
 		if got := ruleText(c[0], c[1], c[2], c[3], c[4]); got != c[5] {
 			t.Errorf("got %q, want %q", got, c[5])

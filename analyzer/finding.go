@@ -39,9 +39,17 @@ func words(r *policy.Rule) string {
 	if r.Action != policy.Allow {
 		s += r.Action.String() + " "
 	}
-	s += r.Protocol()
-	if p := r.Ports(); p != "all" {
-		s += " " + p
+	switch proto, ports := r.Protocol(), r.Ports(); {
+	case proto == "all":
+		s += "all traffic"
+	case ports != "all":
+		s += proto + " " + ports
+	case proto == "tcp" || proto == "udp":
+		s += proto + " all ports"
+	case strings.Trim(proto, "0123456789") == "":
+		s += "protocol " + proto
+	default:
+		s += proto
 	}
 	return s + " " + prep + " " + r.Peer()
 }

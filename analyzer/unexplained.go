@@ -1,6 +1,7 @@
 package analyzer
 
 import (
+	"net/netip"
 	"slices"
 
 	"github.com/sgadvise/sgadvise/engine"
@@ -17,24 +18,32 @@ type visit struct {
 	dir          flow.Direction
 	proto        flow.Proto
 	port, portHi uint16
+	outside      bool // from or to an address that no interface could have as a private one
 }
 
-// outgrown says for each declared rule with a group or prefix list as its peer whether
-// traffic was accepted that fits the rule in all but its peer. Members and entries are
-// those of the snapshot: whoever was one when the log was written, or came through a
-// load balancer that keeps its clients' addresses, may have been let in by this rule.
-// Then its hits are not all of its use.
-func outgrown(res *engine.Result, cov *ruleCoverage) []bool {
+// outgrown counts for each declared rule with a group or prefix list as its peer the
+// accepted traffic that fits it in all but its peer, each kind at each interface once.
+// Members and entries are those of the snapshot: whoever was one when the log was
+// written, or came through a load balancer that keeps its clients' addresses, may have
+// been let in by this rule. Then its hits are not all of its use.
+func outgrown(res *engine.Result, cov *ruleCoverage) []int {
 	rules := res.Snapshot.Rules()
-	out := make([]bool, len(rules))
+	out := make([]int, len(rules))
 	if !slices.ContainsFunc(rules, refers) {
 		return out
 	}
 	visits := unexplained(res)
 	for i, r := range rules {
-		out[i] = refers(r) && slices.ContainsFunc(cov.interfaces[i], func(f int) bool {
-			return slices.ContainsFunc(visits[int32(f)], func(v visit) bool { return v.dir == r.Direction && v.fits(r) })
-		})
+		if !refers(r) {
+			continue
+		}
+		for _, f := range cov.interfaces[i] {
+			for _, v := range visits[int32(f)] {
+				if v.dir == r.Direction && v.fits(r) && (!v.outside || mayHoldOutsiders(res.Snapshot, r)) {
+					out[i]++
+				}
+			}
+		}
 	}
 	return out
 }
@@ -55,7 +64,7 @@ func unexplained(res *engine.Result) map[int32][]visit {
 	for i := range res.Connections {
 		c := &res.Connections[i]
 		if c.Action == flow.Accept && c.GroupVerdict == policy.Denied {
-			add(c.Interface, visit{c.Direction, c.Proto, c.Port, max(c.Port, c.PortHi)})
+			add(c.Interface, visit{c.Direction, c.Proto, c.Port, max(c.Port, c.PortHi), outside(res.Snapshot, c.Remote)})
 		}
 	}
 	// That the rules make a reading impossible is no proof where they name groups.
@@ -85,10 +94,35 @@ func unexplained(res *engine.Result) map[int32][]visit {
 		}
 		readings = orient.Readings(readings[:0], &row, orient.Opinion{Opener: looks, Method: orient.ByRules})
 		for _, x := range readings {
-			add(f, visit{looks, row.Proto, x.Port, max(x.Port, x.PortHi)})
+			add(f, visit{looks, row.Proto, x.Port, max(x.Port, x.PortHi), outside(res.Snapshot, x.Remote)})
 		}
 	}
 	return out
+}
+
+// outside reports whether a is a public IPv4 address, and in no known subnet: members of a
+// group are private addresses, so it never was one.
+func outside(s *policy.Snapshot, a flow.Addr) bool {
+	if !a.Is4() {
+		return false
+	}
+	ip := a.Netip()
+	if ip.IsPrivate() || ip.IsLinkLocalUnicast() || sharedSpace.Contains(ip) {
+		return false
+	}
+	return !slices.ContainsFunc(s.Subnets, func(n policy.Subnet) bool { return holds(n.Blocks, ip) })
+}
+
+// sharedSpace is the address space that carriers share (RFC 6598), private to networks.
+var sharedSpace = netip.MustParsePrefix("100.64.0.0/10")
+
+// mayHoldOutsiders reports whether r may let in public addresses although none is among
+// its peers: a prefix list may have held them, and a network load balancer may pass its
+// clients' on.
+func mayHoldOutsiders(s *policy.Snapshot, r *policy.Rule) bool {
+	return slices.ContainsFunc(r.Refs(), func(ref policy.SetRef) bool {
+		return ref.Kind == policy.ListSet || slices.ContainsFunc(s.Attached(ref.ID), func(f *policy.Interface) bool { return f.Kind == "network_load_balancer" })
+	})
 }
 
 // refers reports whether a live group or list is among r's peers.

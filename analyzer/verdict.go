@@ -44,7 +44,10 @@ func verdicts(res *engine.Result, ev *Evidence, cov *ruleCoverage) []RuleVerdict
 			v.Rule = rules[i]
 			v.Interfaces = len(cov.interfaces[i])
 			v.evidence = ev.rule(res.Snapshot, v.Rule, cov.interfaces[i])
-			if beyond[i] {
+			if beyond[i] > 0 {
+				if v.Usage.Hits == 0 {
+					v.Usage.Possible += uint64(beyond[i])
+				}
 				v.evidence.others = "traffic to its ports was accepted that fits no rule: its peers may have been in " + v.Rule.Peer() + " at the time"
 			}
 			v.Verdict, v.Reason = v.judge(res.Snapshot, ev, &cov.rules[i], &cov.boxes[i])
@@ -72,6 +75,8 @@ func (v *RuleVerdict) judge(s *policy.Snapshot, ev *Evidence, cov *covered, boxe
 		return Used, fmt.Sprintf("it decided %s", plural(int(u.Decisive), "connection"))
 	case u.Hits > 0:
 		return Redundant, fmt.Sprintf("it matched %s, and other rules allowed each of them too", plural(int(u.Hits), "connection"))
+	case v.evidence.others != "":
+		return CannotJudge, v.evidence.others
 	case u.Possible > 0:
 		return CannotJudge, fmt.Sprintf("it may have decided %s whose opener or match is not known", plural(int(u.Possible), "connection"))
 	}
@@ -79,8 +84,6 @@ func (v *RuleVerdict) judge(s *policy.Snapshot, ev *Evidence, cov *covered, boxe
 	switch {
 	case dead == "" && unresolved(s, v.Rule) != "":
 		return CannotJudge, unresolved(s, v.Rule)
-	case v.evidence.others != "":
-		return CannotJudge, v.evidence.others
 	case len(s.Interfaces) == 0:
 		return CannotJudge, "no interfaces were exported, so where the rule is in force is not known"
 	case isACL(s, v.Rule.Ref.Owner) && v.Interfaces == 0 && s.MissingWhat("subnets"):

@@ -194,7 +194,7 @@ func (p *planner) assign(w *world, of []int32, sigs []signature, st []state, gon
 	to := make([]int32, len(sigs))
 	for s := range sigs {
 		to[s] = -1
-		for _, i := range sigs[s].whole {
+		for _, i := range w.certain(sigs[s].whole) {
 			if gone[i] {
 				continue
 			}

@@ -15,12 +15,13 @@ type hosts struct {
 	groups    map[flow.Addr][]string       // groups that hold an address, by the interface that has it
 	blocks    map[flow.Addr][]netip.Prefix // address of a managed interface → its subnet's block; the invalid prefix: not known
 	appliance map[string]bool              // VPCs with something in them that passes traffic on under its sender's address
+	routed    map[string]bool              // those of them where that is a router or firewall, not a network load balancer
 	shunned   map[string]bool              // groups that must not be proposed as a peer
 	own       []netset.Addrs               // the private address blocks
 }
 
 func newHosts(s *policy.Snapshot) *hosts {
-	h := &hosts{make(map[flow.Addr][]string), make(map[flow.Addr][]netip.Prefix), make(map[string]bool), make(map[string]bool), nil}
+	h := &hosts{make(map[flow.Addr][]string), make(map[flow.Addr][]netip.Prefix), make(map[string]bool), make(map[string]bool), make(map[string]bool), nil}
 	for _, b := range cover.DefaultWeights().Blocks {
 		h.own = append(h.own, netset.AddrsOf(b))
 	}
@@ -30,6 +31,7 @@ func newHosts(s *policy.Snapshot) *hosts {
 		f := &s.Interfaces[i]
 		if f.Transit && f.Kind != "natGateway" || f.Kind == "gateway_load_balancer_endpoint" || f.Kind == "network_load_balancer" {
 			h.appliance[f.VPC] = true
+			h.routed[f.VPC] = h.routed[f.VPC] || f.Kind != "network_load_balancer"
 		}
 		if f.Transit || passing[f.Kind] {
 			for _, g := range f.Groups {
@@ -124,10 +126,10 @@ func (w *world) subnetsIn(p netip.Prefix) []netip.Prefix {
 // explainingGroup returns the group that can stand for the peers of points in place of
 // old: the smallest one of the rule's own network that holds all of them and whose
 // members, of both families, all lie inside old. There is none where traffic may pass a
-// router, firewall or network load balancer on its way: a reference does not match it then, though the address
-// is a member's.
+// router, firewall or network load balancer on its way, or come from another network: a
+// reference does not match it then, though the address is a member's.
 func (w *world) explainingGroup(r *rule, old netip.Prefix, points []cover.Point) (string, bool) {
-	if len(r.Match[0].Remote.Prefixes) != 1 || w.hosts.appliance[r.group.VPC] {
+	if len(r.Match[0].Remote.Prefixes) != 1 || r.apart {
 		return "", false
 	}
 	var common []string

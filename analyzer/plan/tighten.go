@@ -102,11 +102,12 @@ func (p *planner) keepFew(w *world, sigs []signature, st []state, gone []bool) {
 	}
 	var sets [][]int32
 	for _, s := range sigs {
-		if len(s.whole) == 0 || slices.ContainsFunc(s.whole, func(i int32) bool { return st[i] == fixed || w.rules[i].shifts }) {
+		whole := w.certain(s.whole)
+		if len(whole) == 0 || slices.ContainsFunc(whole, func(i int32) bool { return st[i] == fixed || w.rules[i].shifts }) {
 			continue
 		}
 		var set []int32
-		for _, i := range s.whole {
+		for _, i := range whole {
 			set = append(set, number[i])
 		}
 		slices.Sort(set)

@@ -29,6 +29,7 @@ type world struct {
 // the same on all of them.
 type class struct {
 	groups []string
+	vpcs   []string   // where they are
 	rules  [2][]int32 // indexes into rules, by direction
 	// ordered: a rule here denies, or ranks differ, or a group is not in the
 	// snapshot in a way that matters for order. Unions then prove nothing.
@@ -55,6 +56,8 @@ type rule struct {
 	future  []netset.Box // what such peers may come to hold
 	adrift  bool         // and it cannot be said what
 	odd     bool         // it restricts what boxes do not show: local addresses, client ports
+	apart   bool         // in force where an appliance passes traffic on, or outside its group's network
+	distant bool         // it names a group whose members' packets it may not match: they pass a router, or come from another network
 }
 
 func side(d flow.Direction) int {
@@ -83,6 +86,9 @@ func newWorld(snap *policy.Snapshot) *world {
 			}
 		}
 		w.classOf[i] = c
+		if v := snap.Interfaces[i].VPC; !slices.Contains(w.classes[c].vpcs, v) {
+			w.classes[c].vpcs = append(w.classes[c].vpcs, v)
+		}
 	}
 	weights := cover.DefaultWeights()
 	for g := range snap.Groups {
@@ -90,6 +96,7 @@ func newWorld(snap *policy.Snapshot) *world {
 		for k := range group.Rules {
 			r := w.describe(group, &group.Rules[k])
 			r.index, r.classes = len(w.rules), inClass[group.ID]
+			w.locate(&r)
 			r.weight = weights.Exposure(r.boxes)
 			at := int32(len(w.rules))
 			w.at[r.Ref] = int(at)
@@ -144,6 +151,35 @@ func (w *world) describe(g *policy.Group, p *policy.Rule) rule {
 	}
 	r.addrs = outermost(r.addrs)
 	return r
+}
+
+// locate notes where r is in force, as far as references need it to be near.
+func (w *world) locate(r *rule) {
+	r.apart = w.hosts.appliance[r.group.VPC]
+	far := w.hosts.routed[r.group.VPC]
+	for _, c := range r.classes {
+		for _, v := range w.classes[c].vpcs {
+			r.apart = r.apart || v != r.group.VPC || w.hosts.appliance[v]
+			far = far || v != r.group.VPC || w.hosts.routed[v]
+		}
+	}
+	for _, s := range r.Refs() {
+		r.distant = r.distant || s.Kind == policy.GroupSet && (far ||
+			slices.ContainsFunc(w.snap.Attached(s.ID), func(f *policy.Interface) bool { return f.VPC != r.group.VPC }))
+	}
+}
+
+// certain returns those of rules, which all match some traffic, that match it whichever
+// way it came; all of them if none does.
+func (w *world) certain(rules []int32) []int32 {
+	distant := func(i int32) bool { return w.rules[i].distant }
+	if !slices.ContainsFunc(rules, distant) {
+		return rules
+	}
+	if near := slices.DeleteFunc(slices.Clone(rules), distant); len(near) > 0 {
+		return near
+	}
+	return rules
 }
 
 // foresee notes what the peer s of r's match m may hold tomorrow, if services see to it:
@@ -244,8 +280,8 @@ func (w *world) covered(r *rule, keep func(*rule) bool) bool {
 				same = true
 				break
 			}
-			if q.refs && !r.refs && w.hosts.appliance[r.group.VPC] {
-				continue // what passes an appliance matches no reference, only prefixes
+			if q.distant && !r.distant || q.refs && !r.refs && r.apart {
+				continue // what passes an appliance or a transit gateway may match no reference, only prefixes
 			}
 			w.by = append(w.by, q.boxes...)
 		}

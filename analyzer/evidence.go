@@ -37,8 +37,9 @@ type InterfaceEvidence struct {
 	Interface string
 	Seen      bool // any row, NODATA included
 	Coverage  store.Coverage
-	// Gaps are the intervals in which flows may have gone unrecorded: SKIPDATA rows
-	// and whole UTC days inside the window without any row.
+	// Gaps are the intervals in which flows may have gone unrecorded: SKIPDATA rows,
+	// whole UTC days inside the window without any row, and all of the window where
+	// the delivery of the flow log is said to have failed.
 	Gaps []Gap
 	// Rejected: the flow log of this interface captures rejected traffic only.
 	RejectOnly bool
@@ -71,6 +72,9 @@ func newEvidence(res *engine.Result, opt Options) *Evidence {
 		ie := InterfaceEvidence{Interface: f.ID, Seen: ok, Coverage: c, RejectOnly: rejectOnly(res.Snapshot, f)}
 		if ok {
 			ie.Gaps = e.gaps(&c)
+			if why := undelivered(res.Snapshot, f); why != "" {
+				ie.Gaps = append([]Gap{{e.From, e.To, why}}, ie.Gaps...)
+			}
 		}
 		e.Interfaces = append(e.Interfaces, ie)
 	}
@@ -151,6 +155,22 @@ func rejectOnly(s *policy.Snapshot, f *policy.Interface) bool {
 		only = true
 	}
 	return only
+}
+
+// undelivered says that delivery failed of every flow log that covers f and captures
+// accepted traffic, as far as they are described; or "".
+func undelivered(s *policy.Snapshot, f *policy.Interface) string {
+	why := ""
+	for _, l := range s.FlowLogs {
+		if l.Resource != f.ID && l.Resource != f.Subnet && l.Resource != f.VPC || l.Resource == "" || l.Traffic == "REJECT" {
+			continue
+		}
+		if l.Failed == "" {
+			return ""
+		}
+		why = "delivery of " + l.ID + " failed (" + l.Failed + ")"
+	}
+	return why
 }
 
 // ruleEvidence says whether the logs could have shown the use of rule r, attached to

@@ -193,7 +193,26 @@ func (e *Evidence) rule(s *policy.Snapshot, r *policy.Rule, ids []int) ruleEvide
 	if by, ok := e.strangers[r.Ref]; ok {
 		out.unused = by + " may have used it, in the same subnet by its address, and the export does not have that interface"
 	}
+	if subnet := unknownSubnet(s, r.Ref.Owner); subnet != "" {
+		out.unused = "the export does not have " + subnet + ", whose interfaces its network ACL filters, too"
+	}
 	return out
+}
+
+// unknownSubnet names a subnet that is associated with network ACL id and not in s, or
+// "". The replay asks no ACL for the interfaces of such a subnet.
+func unknownSubnet(s *policy.Snapshot, id string) string {
+	for i := range s.ACLs {
+		if s.ACLs[i].ID != id {
+			continue
+		}
+		for _, subnet := range s.ACLs[i].Subnets {
+			if _, ok := s.Subnet(subnet); !ok {
+				return subnet
+			}
+		}
+	}
+	return ""
 }
 
 // thin says what the evidence on these interfaces lacks for a minimum of days, or "".

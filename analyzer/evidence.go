@@ -24,6 +24,8 @@ type Evidence struct {
 	// RejectOnly: the logs hold no accepted traffic at all, so the absence of hits
 	// means nothing.
 	RejectOnly bool
+	// Rejected: the logs hold rejected traffic.
+	Rejected bool
 	// Empty: the logs hold no flow and no row that says there was none.
 	Empty      bool
 	Interfaces []InterfaceEvidence // of Snapshot.Interfaces, same order
@@ -66,6 +68,7 @@ func newEvidence(res *engine.Result, opt Options) *Evidence {
 	if e.To > e.From {
 		e.Days = int((e.To - e.From + daySeconds - 1) / daySeconds)
 	}
+	e.Rejected = slices.ContainsFunc(res.Connections, func(c engine.Connection) bool { return c.Action == flow.Reject })
 	for i := range res.Snapshot.Interfaces {
 		f := &res.Snapshot.Interfaces[i]
 		c, ok := cov[f.ID]

@@ -154,6 +154,9 @@ func (s *scenario) section(t *testing.T, name string) string {
 		}
 	case "verdicts":
 		for _, v := range s.run(t, plan.ModeNone).Verdicts {
+			if v.Rule.Implicit && v.Usage.Hits+v.Usage.Possible == 0 {
+				continue
+			}
 			fmt.Fprintf(&b, "%s %s %d/%d/%d\n", v.Rule.Ref, v.Verdict, v.Usage.Hits, v.Usage.Decisive, v.Usage.Possible)
 		}
 	case "findings", "findings all":

@@ -55,8 +55,16 @@ func verdicts(res *engine.Result, ev *Evidence, cov *ruleCoverage) []RuleVerdict
 			v.Rule = implicitRule(v.Usage.Ref)
 			v.Interfaces = int(v.Usage.Interfaces)
 			v.Verdict, v.Reason = Used, "it decided connections that no other rule did"
-			if v.Usage.Hits == 0 {
+			switch {
+			case v.Usage.Hits > 0:
+			case v.Usage.Possible > 0:
 				v.Verdict, v.Reason = CannotJudge, "it might have decided connections whose opener is not known"
+			case v.Rule.Action == policy.Allow:
+				v.Verdict, v.Reason = CannotJudge, "the rules of this group are not in the export"
+			case !ev.Rejected:
+				v.Verdict, v.Reason = NotObservable, "the logs hold no rejected traffic"
+			default:
+				v.Verdict, v.Reason = Unused, "nothing that was logged fell through to it"
 			}
 		}
 		out = append(out, v)

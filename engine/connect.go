@@ -233,8 +233,7 @@ func compareUndecided(a, b Undecided) int {
 		a.Local.Compare(b.Local), a.Remote.Compare(b.Remote), cmp.Compare(a.LocalPort, b.LocalPort), cmp.Compare(a.RemotePort, b.RemotePort))
 }
 
-// usage sums up what the connections say of each rule. Implicit rules without hits
-// are left out.
+// usage sums up what the connections say of each rule.
 func (e *replayer) usage(res *Result) []Usage {
 	all := make([]Usage, len(e.paths.refs))
 	for i, ref := range e.paths.refs {
@@ -272,29 +271,7 @@ func (e *replayer) usage(res *Result) []Usage {
 	}
 	countPeers(res, all)
 
-	// Implicit rules come after the declared ones, those that were hit only; the
-	// signatures follow.
-	out := all[:e.paths.rules:e.paths.rules]
-	to := make([]int32, len(all))
-	for i := range all {
-		to[i] = int32(i)
-		if i >= e.paths.rules {
-			to[i] = -1
-			if all[i].Hits > 0 || all[i].Possible > 0 {
-				to[i] = int32(len(out))
-				out = append(out, all[i])
-			}
-		}
-	}
-	for i := range res.Signatures {
-		s := &res.Signatures[i]
-		for _, l := range [3][]int32{s.Hits, s.Decisive, s.Possible} {
-			for j, id := range l {
-				l[j] = to[id]
-			}
-		}
-	}
-	return out
+	return all
 }
 
 // countPeers counts the distinct remote addresses of each rule's hits: connections

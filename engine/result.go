@@ -17,7 +17,8 @@ type Result struct {
 	Fidelity Fidelity
 
 	// Usage holds one entry for each rule of Snapshot.Rules(), same order, and
-	// after those one for each implicit rule that was hit, by ref.
+	// after those one for each implicit rule on the path of an interface that was
+	// logged, by ref.
 	Usage []Usage
 
 	// Connections are the distinct connections of interfaces that the snapshot

@@ -39,6 +39,13 @@ func (f *outputFlags) check() error {
 	if _, err := f.mainFormat(); err != nil {
 		return err
 	}
+	written := map[string]bool{}
+	for _, name := range append([]string{f.out}, f.export...) {
+		if name != "-" && written[filepath.Clean(name)] {
+			return usageError("%s is named twice as the file for a report", name)
+		}
+		written[filepath.Clean(name)] = true
+	}
 	for _, name := range f.export {
 		if _, err := reports.FormatFor(filepath.Base(name)); err != nil || filepath.Ext(name) == "" {
 			return usageError("--export: %q does not end in the extension of a report format", name)

@@ -143,12 +143,23 @@ func Run(ctx context.Context, res *engine.Result, opt Options) (*Analysis, error
 		}
 	}
 	out.Findings = backEdits(pass, out.Findings, p.Edits)
+	declined := make(map[policy.Ref]string)
+	for _, d := range p.Declined {
+		declined[d.Rule] = d.Reason
+	}
 	touched := make(map[policy.Ref]bool)
 	for i := range p.Edits {
 		touched[p.Edits[i].Rule] = true
 	}
 	for i := range out.Findings {
 		f := &out.Findings[i]
+		if why := declined[f.Subject]; why != "" && !touched[f.Subject] && (f.Check == WideSource.Name || f.Check == WidePorts.Name) {
+			f.Facts = append(f.Facts, Fact{"not planned", why})
+			if n, ok := res.Snapshot.RuleIndex(f.Subject); ok && pass.Verdicts[n].evidence.narrow == "" && pass.Verdicts[n].evidence.others == "" {
+				// True, and nothing follows from it: a public service is wide because it is public.
+				f.Severity = Low
+			}
+		}
 		if n, ok := res.Snapshot.RuleIndex(f.Subject); ok && touched[f.Subject] {
 			if fact, warn := pass.untrackedFact(n); warn {
 				f.Facts = append(f.Facts, fact)

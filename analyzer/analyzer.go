@@ -74,6 +74,9 @@ type Options struct {
 	UnusedDays  int // least window to call a rule unused
 	MinFidelity float64
 	Workers     int
+	// Unread is how many records of the logs were malformed or unsupported. What they
+	// held is lost: it may have been the only use of a rule.
+	Unread uint64
 }
 
 // DefaultOptions are the options of a run without flags.
@@ -129,6 +132,7 @@ func Run(ctx context.Context, res *engine.Result, opt Options) (*Analysis, error
 	if err != nil {
 		return nil, err
 	}
+	doubt(p.Edits, opt.Unread, res)
 	out := &Analysis{Evidence: ev, Verdicts: pass.Verdicts, Plan: p}
 	for _, a := range All {
 		for _, f := range a.Run(pass) {
@@ -170,6 +174,21 @@ func Run(ctx context.Context, res *engine.Result, opt Options) (*Analysis, error
 	}
 	sortFindings(out.Findings)
 	return out, nil
+}
+
+// doubt lowers the confidence of observed edits where records could not be read: to
+// medium if any could not, to low if that is more than one in a hundred.
+func doubt(edits []plan.Edit, unread uint64, res *engine.Result) {
+	for i := range edits {
+		e := &edits[i]
+		switch {
+		case e.Basis != plan.Observed || unread == 0:
+		case unread > res.Ledger.Total()/100:
+			e.Confidence = plan.Low
+		case e.Confidence == plan.High:
+			e.Confidence = plan.Medium
+		}
+	}
 }
 
 // Time formats Unix seconds as reports do.

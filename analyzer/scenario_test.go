@@ -72,7 +72,7 @@ func TestScenarios(t *testing.T) {
 }
 
 type scenario struct {
-	read *ingest.Report
+	read *ingest.Report // its bad rows count against confidence
 	res  *engine.Result
 	opt  analyzer.Options
 	runs map[plan.Mode]*analyzer.Analysis
@@ -128,6 +128,7 @@ func (s *scenario) run(t *testing.T, mode plan.Mode) *analyzer.Analysis {
 	if s.runs[mode] == nil {
 		opt := s.opt
 		opt.Mode = mode
+		opt.Unread = s.read.Ledger.Total()
 		a, err := analyzer.Run(context.Background(), s.res, opt)
 		if err != nil {
 			t.Fatal(err)

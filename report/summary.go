@@ -220,6 +220,9 @@ func notes(r *Report, in Input) []string {
 		plural(r.Plan.Backtest.BlockedDays, "day"), r.Plan.Backtest.Days)
 	say(d.Undirected > 0, "Who opened the connection stays open for %s (%s); both readings counted.", plural64(d.Undirected, "record"), share(d.Undirected, total))
 	say(d.Malformed > 0, "Not readable: %s (%s).", plural64(d.Malformed, "record"), share(d.Malformed, total))
+	say(d.Unsupported > 0, "Not usable, for the reasons given in the account: %s (%s).", plural64(d.Unsupported, "record"), share(d.Unsupported, total))
+	say(d.Malformed+d.Unsupported > 0 && r.Summary.Removals+r.Summary.Replacements > 0,
+		"What those records held may have been the only use of a rule: no observed edit is of high confidence, and none is above low if they are more than one in a hundred.")
 	conflicts := uint64(0)
 	for _, x := range r.Ledger.Reasons {
 		if x.Kind == "conflict" {

@@ -245,6 +245,7 @@ func analyze(ctx context.Context, f *analyzeFlags, s streams) error {
 	if err != nil {
 		return err
 	}
+	st.analyzer.Unread = read.Ledger.Total()
 	an, err := analyzer.Run(ctx, res, st.analyzer)
 	if err != nil {
 		return err

@@ -129,7 +129,7 @@ func behindAppliance(s *policy.Snapshot) []bool {
 	has := make(map[string]bool)
 	for i := range s.Interfaces {
 		switch f := &s.Interfaces[i]; {
-		case f.Transit && f.Kind != "natGateway", f.Kind == "gateway_load_balancer_endpoint", f.Kind == "network_load_balancer":
+		case f.Transit && f.Role != policy.NAT, f.Role == policy.GatewayEndpoint, f.Role == policy.NetworkBalancer:
 			has[f.VPC] = true
 		}
 	}

@@ -260,7 +260,7 @@ func plural(n int, what string) string {
 // "": its ICMP type is in no field, all of its peers are platform addresses whose
 // traffic is neither logged nor filtered, or it may admit what no row shows: what
 // endpoints send to a network load balancer, a hop that is not logged; what does not go
-// by IP (EFA); what leaves by a transit gateway in the same subnet.
+// by IP (fabric); what leaves by a transit gateway in the same subnet.
 func hidden(s *policy.Snapshot, r *policy.Rule, ids []int) string {
 	for _, i := range ids {
 		if isACL(s, r.Ref.Owner) {
@@ -269,12 +269,12 @@ func hidden(s *policy.Snapshot, r *policy.Rule, ids []int) string {
 			}
 			continue // the rest is about groups
 		}
-		switch kind := s.Interfaces[i].Kind; {
-		case (kind == "efa" || kind == "efa-only") && slices.ContainsFunc(r.Match, func(m policy.Match) bool { return m.Protos == policy.AnyProto }):
+		switch role := s.Interfaces[i].Role; {
+		case role == policy.Fabric && slices.ContainsFunc(r.Match, func(m policy.Match) bool { return m.Protos == policy.AnyProto }):
 			return "the fabric traffic of " + s.Interfaces[i].ID + ", which needs a rule for all protocols, is no IP flow"
-		case kind == "network_load_balancer" && r.Direction == flow.Ingress:
+		case role == policy.NetworkBalancer && r.Direction == flow.Ingress:
 			return "what endpoints of other networks send to the network load balancer " + s.Interfaces[i].ID + " is not logged"
-		case kind == "vpc_endpoint" && r.Direction == flow.Egress:
+		case role == policy.ServiceEndpoint && r.Direction == flow.Egress:
 			return "what the endpoint " + s.Interfaces[i].ID + " passes on to its service is not logged"
 		}
 	}
@@ -306,7 +306,7 @@ func hidden(s *policy.Snapshot, r *policy.Rule, ids []int) string {
 // subnet is judged by the inbound lines, too, with their own addresses as the source.
 func unseenInbound(s *policy.Snapshot, r *policy.Rule, f *policy.Interface) string {
 	sub, ok := s.Subnet(f.Subnet)
-	if !ok || f.Kind != "transit_gateway" || r.Direction != flow.Ingress {
+	if !ok || f.Role != policy.TransitGateway || r.Direction != flow.Ingress {
 		return ""
 	}
 	for i := range r.Match {
@@ -323,9 +323,11 @@ func unseenInbound(s *policy.Snapshot, r *policy.Rule, f *policy.Interface) stri
 // network's own resolver: the third address of the network's block. The block itself is
 // not exported with subnets, so every block that holds a known subnet is tried.
 func isPlatform(s *policy.Snapshot, r *policy.Rule, m *policy.Match, p netip.Prefix) bool {
-	for _, x := range s.Platform {
-		if x.Bits() <= p.Bits() && x.Contains(p.Addr()) {
-			return true
+	for i := range s.Platforms {
+		for _, x := range s.Platforms[i].Exempt {
+			if x.Bits() <= p.Bits() && x.Contains(p.Addr()) {
+				return true
+			}
 		}
 	}
 	ports := m.ServicePorts(r.Direction)

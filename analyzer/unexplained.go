@@ -121,7 +121,7 @@ var sharedSpace = netip.MustParsePrefix("100.64.0.0/10")
 // clients' on.
 func mayHoldOutsiders(s *policy.Snapshot, r *policy.Rule) bool {
 	return slices.ContainsFunc(r.Refs(), func(ref policy.SetRef) bool {
-		return ref.Kind == policy.ListSet || slices.ContainsFunc(s.Attached(ref.ID), func(f *policy.Interface) bool { return f.Kind == "network_load_balancer" })
+		return ref.Kind == policy.ListSet || slices.ContainsFunc(s.Attached(ref.ID), func(f *policy.Interface) bool { return f.Role == policy.NetworkBalancer })
 	})
 }
 

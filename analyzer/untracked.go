@@ -15,7 +15,7 @@ import (
 func (p *Pass) untrackedFact(n int) (Fact, bool) {
 	rules := p.Snapshot.Rules()
 	r := rules[n]
-	if !p.Snapshot.OpenUntracked || r.Action != policy.Allow || isACL(p.Snapshot, r.Ref.Owner) {
+	if !p.openUntracked(n) || r.Action != policy.Allow || isACL(p.Snapshot, r.Ref.Owner) {
 		return Fact{}, false
 	}
 	if !toSomeAll(r) {
@@ -40,6 +40,11 @@ func (p *Pass) untrackedFact(n int) (Fact, bool) {
 		}
 	}
 	return Fact{}, false
+}
+
+// openUntracked reports whether rule n is in force where such connections are not tracked.
+func (p *Pass) openUntracked(n int) bool {
+	return slices.ContainsFunc(p.Coverage.interfaces[n], func(f int) bool { return p.Snapshot.PlatformOf(&p.Snapshot.Interfaces[f]).OpenUntracked })
 }
 
 // together reports whether rules i and j are in force on one interface.

@@ -2,11 +2,9 @@ package analyzer
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/sgadvise/sgadvise/engine"
 	"github.com/sgadvise/sgadvise/engine/policy"
-	"github.com/sgadvise/sgadvise/ingest/flow"
 )
 
 // The verdicts on a rule.
@@ -52,16 +50,16 @@ func verdicts(res *engine.Result, ev *Evidence, cov *ruleCoverage) []RuleVerdict
 			}
 			v.Verdict, v.Reason = v.judge(res.Snapshot, ev, &cov.rules[i], &cov.boxes[i])
 		} else {
-			v.Rule = implicitRule(v.Usage.Ref)
+			v.Rule = res.Rules[i]
 			v.Interfaces = int(v.Usage.Interfaces)
 			v.Verdict, v.Reason = Used, "it decided connections that no other rule did"
 			switch {
 			case v.Usage.Hits > 0:
 			case v.Usage.Possible > 0:
 				v.Verdict, v.Reason = CannotJudge, "it might have decided connections whose opener is not known"
-			case v.Rule.Action == policy.Allow:
+			case unknownGroup(v.Rule):
 				v.Verdict, v.Reason = CannotJudge, "the rules of this group are not in the export"
-			case !ev.Rejected:
+			case v.Rule.Action == policy.Deny && !ev.Rejected:
 				v.Verdict, v.Reason = NotObservable, "the logs hold no rejected traffic"
 			default:
 				v.Verdict, v.Reason = Unused, "nothing that was logged fell through to it"
@@ -145,17 +143,8 @@ func unresolved(s *policy.Snapshot, r *policy.Rule) string {
 	return ""
 }
 
-// implicitRule gives a rule that no export holds the shape of one.
-func implicitRule(ref policy.Ref) *policy.Rule {
-	r := &policy.Rule{Ref: ref, Implicit: true, Action: policy.Deny}
-	if strings.HasSuffix(ref.Rule, "egress") {
-		r.Direction = flow.Egress
-	} else {
-		r.Direction = flow.Ingress
-	}
-	if strings.HasPrefix(ref.Rule, "unknown-group:") {
-		r.Action = policy.Allow
-	}
-	r.Match = []policy.Match{{Protos: policy.AnyProto, ICMP: policy.AnyICMP, Remote: policy.AnyAddr}}
-	return r
+// unknownGroup reports whether r, an implicit rule, stands for a group whose rules are
+// not in the export.
+func unknownGroup(r *policy.Rule) bool {
+	return len(r.Match) > 0 && r.Match[0].Remote.Unknown
 }

@@ -212,7 +212,7 @@ func (e *replayer) merge(parts []part) *Result {
 	}
 	slices.SortFunc(res.Undecided, compareUndecided)
 	res.Undecided = res.Undecided[:min(len(res.Undecided), maxUndecided)]
-	res.Usage = e.usage(res)
+	res.Rules, res.Usage = e.paths.rules, e.usage(res)
 	res.checkSum()
 	return res
 }
@@ -235,9 +235,9 @@ func compareUndecided(a, b Undecided) int {
 
 // usage sums up what the connections say of each rule.
 func (e *replayer) usage(res *Result) []Usage {
-	all := make([]Usage, len(e.paths.refs))
-	for i, ref := range e.paths.refs {
-		all[i].Ref = ref
+	all := make([]Usage, len(e.paths.rules))
+	for i, r := range e.paths.rules {
+		all[i].Ref = r.Ref
 	}
 	lastInterface := slices.Repeat([]int32{-1}, len(all))
 	for i := range res.Connections {

@@ -2,9 +2,9 @@ package engine
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/sgadvise/sgadvise/engine/classify"
+	"github.com/sgadvise/sgadvise/engine/netset"
 	"github.com/sgadvise/sgadvise/engine/orient"
 	"github.com/sgadvise/sgadvise/engine/policy"
 	"github.com/sgadvise/sgadvise/ingest/flow"
@@ -15,8 +15,7 @@ import (
 type paths struct {
 	class  []int32 // interface index → index into tables
 	tables [][2]compiled
-	refs   []policy.Ref // rule id → ref: declared rules first, then implicit ones in order
-	rules  int          // number of declared rules
+	rules  []*policy.Rule // by rule id: declared rules first, then implicit ones by ref
 }
 
 // compiled is one path in one direction.
@@ -34,19 +33,16 @@ func side(d flow.Direction) int {
 
 // compile builds the paths of the interfaces for which used is true.
 func compile(snap *policy.Snapshot, used []bool) *paths {
-	p := &paths{class: make([]int32, len(snap.Interfaces)), rules: len(snap.Rules())}
+	p := &paths{class: make([]int32, len(snap.Interfaces))}
 	byKey := make(map[string]int32)
-	implicit := make(map[policy.Ref]bool)
+	implicit := make(map[policy.Ref]*policy.Rule)
 	for i := range snap.Interfaces {
 		p.class[i] = -1
 		if !used[i] {
 			continue
 		}
 		f := &snap.Interfaces[i]
-		key := strings.Join(f.Groups, " ")
-		if acl, sub, ok := snap.ACLFor(f); ok {
-			key += "|" + acl.ID + "|" + sub.ID
-		}
+		key := snap.PathKey(f)
 		class, ok := byKey[key]
 		if !ok {
 			class = int32(len(p.tables))
@@ -55,11 +51,11 @@ func compile(snap *policy.Snapshot, used []bool) *paths {
 			for _, d := range [2]flow.Direction{flow.Ingress, flow.Egress} {
 				t[side(d)].stages = snap.Path(f.ID, d)
 				for _, st := range t[side(d)].stages {
-					implicit[st.DefaultRef] = true
+					implicit[st.DefaultRef] = defaultRule(&st, d)
 					for _, tier := range st.Tiers {
-						for _, r := range tier.Rules {
-							if r.Implicit {
-								implicit[r.Ref] = true
+						for i := range tier.Rules {
+							if r := &tier.Rules[i]; r.Implicit && implicit[r.Ref] == nil {
+								implicit[r.Ref] = r
 							}
 						}
 					}
@@ -69,16 +65,15 @@ func compile(snap *policy.Snapshot, used []bool) *paths {
 		}
 		p.class[i] = class
 	}
-	for _, r := range snap.Rules() {
-		p.refs = append(p.refs, r.Ref)
+	declared := snap.Rules()
+	p.rules = slices.Clone(declared)
+	for _, r := range implicit {
+		p.rules = append(p.rules, r)
 	}
-	for r := range implicit {
-		p.refs = append(p.refs, r)
-	}
-	slices.SortFunc(p.refs[p.rules:], policy.Ref.Compare)
-	ids := make(map[policy.Ref]int32, len(p.refs))
-	for i, r := range p.refs {
-		ids[r] = int32(i)
+	slices.SortFunc(p.rules[len(declared):], func(a, b *policy.Rule) int { return a.Ref.Compare(b.Ref) })
+	ids := make(map[policy.Ref]int32, len(p.rules))
+	for i, r := range p.rules {
+		ids[r.Ref] = int32(i)
 	}
 	for i := range p.tables {
 		for d := range p.tables[i] {
@@ -87,6 +82,12 @@ func compile(snap *policy.Snapshot, used []bool) *paths {
 		}
 	}
 	return p
+}
+
+// defaultRule gives the default of st the shape of a rule.
+func defaultRule(st *policy.Stage, d flow.Direction) *policy.Rule {
+	m := policy.NewMatch(d, policy.AnyProto, netset.AllPorts, policy.AnyICMP, policy.AnyAddr)
+	return &policy.Rule{Ref: st.DefaultRef, Direction: d, Action: st.Default, Match: []policy.Match{m}, Implicit: true}
 }
 
 // judgement is what a path says of a connection or packet, stage by stage, every

@@ -335,7 +335,7 @@ func (w *worker) unexplainedBy(i int32, r *store.Row, x *orient.Reading) string 
 		return causeACLDenies
 	case w.request.all == policy.Allowed && x.IsReply():
 		return causeReplyDenied
-	case f.Kind == "network_load_balancer" || f.Kind == "ec2_instance_connect_endpoint":
+	case f.Role == policy.NetworkBalancer || f.Role == policy.ConnectEndpoint:
 		return causeService
 	case r.Class == flow.Midlife || r.Class == flow.NoFlags && r.Proto == flow.TCP:
 		return causeMidlife

@@ -16,9 +16,11 @@ type Result struct {
 	Ledger   flow.Ledger // over all records that were read, less those of unread kinds (the caller adds them)
 	Fidelity Fidelity
 
-	// Usage holds one entry for each rule of Snapshot.Rules(), same order, and
-	// after those one for each implicit rule on the path of an interface that was
-	// logged, by ref.
+	// Rules are those of Snapshot.Rules(), same order, and after those the implicit
+	// ones on the path of any interface that was logged, by ref. An implicit rule of both
+	// directions (the members of a group among themselves) is there once, as ingress.
+	Rules []*policy.Rule
+	// Usage holds one entry for each rule of Rules.
 	Usage []Usage
 
 	// Connections are the distinct connections of interfaces that the snapshot

@@ -41,7 +41,7 @@ func Apply(s *policy.Snapshot, edits []Edit) (*policy.Snapshot, error) {
 	}
 	out := &policy.Snapshot{Taken: s.Taken, Interfaces: slices.Clone(s.Interfaces), Groups: slices.Clone(s.Groups),
 		ACLs: slices.Clone(s.ACLs), Subnets: slices.Clone(s.Subnets), Lists: slices.Clone(s.Lists),
-		FlowLogs: slices.Clone(s.FlowLogs), Platform: s.Platform, Missing: slices.Clone(s.Missing)}
+		FlowLogs: slices.Clone(s.FlowLogs), Platforms: slices.Clone(s.Platforms), Missing: slices.Clone(s.Missing)}
 	for i := range out.Interfaces { // Seal sorts them in place
 		out.Interfaces[i].Groups = slices.Clone(out.Interfaces[i].Groups)
 	}

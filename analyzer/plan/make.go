@@ -19,7 +19,8 @@ type Input struct {
 	Result *engine.Result
 	Mode   Mode
 	// Budget is the number of rules that a group may have in one direction after the
-	// plan; 0: as many as it has now. Groups that have more are not made to fit.
+	// plan; 0: as many as it has now. Groups that have more are not made to fit. A budget
+	// beyond the platform's quota is cut to that, unless the group has more already.
 	Budget int
 	// MinFidelity is the least share of judged records that the policy must explain;
 	// below it there is no plan.
@@ -37,10 +38,6 @@ type RuleEvidence struct {
 	UnusedOK   bool   // the minimum for calling it unused is met
 	Why        string // why not, if one of them is false
 }
-
-// quota is how many rules AWS lets a group have in one direction by default; a larger
-// Budget is cut to it unless the group has more already.
-const quota = 60
 
 // maxRounds bounds the rounds of a plan. Each round admits less than the one before,
 // or the same with fewer rules; a dozen is more than any test has needed.

@@ -128,7 +128,7 @@ func (p *planner) shares(w *world, of []int32, sigs []signature, st []state, gon
 			if len(s.rules) == 0 {
 				continue
 			}
-			s.spare = max(0, p.budget(count)-left)
+			s.spare = max(0, p.budget(group, count)-left)
 			s.menus, s.notes = make([]menu, len(s.rules)), make([]string, len(s.rules))
 			shares = append(shares, s)
 		}
@@ -180,12 +180,19 @@ func each(n int, f func(int)) {
 	wg.Wait()
 }
 
-// budget returns how many rules a group that has count in one direction may have.
-func (p *planner) budget(count int) int {
+// budget returns how many rules group g, which has count in one direction, may have.
+func (p *planner) budget(g *policy.Group, count int) int {
 	if p.in.Budget == 0 {
 		return count
 	}
-	return min(p.in.Budget, max(count, quota))
+	most := p.in.Budget
+	s := p.in.Result.Snapshot
+	for _, f := range s.Attached(g.ID) {
+		if q := s.PlatformOf(f).Quota; q > 0 {
+			most = min(most, max(count, q))
+		}
+	}
+	return most
 }
 
 // assign gives each obligation that only open rules admit to the one of them that

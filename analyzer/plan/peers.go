@@ -29,11 +29,11 @@ func newHosts(s *policy.Snapshot) *hosts {
 	var twice []flow.Addr
 	for i := range s.Interfaces {
 		f := &s.Interfaces[i]
-		if f.Transit && f.Kind != "natGateway" || f.Kind == "gateway_load_balancer_endpoint" || f.Kind == "network_load_balancer" {
+		if f.Transit && f.Role != policy.NAT || f.Role == policy.GatewayEndpoint || f.Role == policy.NetworkBalancer {
 			h.appliance[f.VPC] = true
-			h.routed[f.VPC] = h.routed[f.VPC] || f.Kind != "network_load_balancer"
+			h.routed[f.VPC] = h.routed[f.VPC] || f.Role != policy.NetworkBalancer
 		}
-		if f.Transit || passing[f.Kind] {
+		if f.Transit || f.Role.PassesOn() {
 			for _, g := range f.Groups {
 				h.shunned[g] = true
 			}
@@ -58,13 +58,6 @@ func newHosts(s *policy.Snapshot) *hosts {
 
 func (h *hosts) private(a flow.Addr) bool {
 	return slices.ContainsFunc(h.own, func(b netset.Addrs) bool { return b.Contains(a) })
-}
-
-// passing are the kinds of interface that pass on what others sent: a group on them
-// says nothing about who is behind.
-var passing = map[string]bool{
-	"natGateway": true, "network_load_balancer": true, "gateway_load_balancer": true,
-	"gateway_load_balancer_endpoint": true, "transit_gateway": true,
 }
 
 // blockOf returns the block of f's subnet that holds a.

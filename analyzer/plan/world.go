@@ -234,7 +234,7 @@ func outermost(as []netset.Addrs) []netset.Addrs {
 // accept what the balancer passes on, even with the client's own address.
 func (w *world) passesClients(id string) bool {
 	return slices.ContainsFunc(w.snap.Attached(id), func(f *policy.Interface) bool {
-		return f.Kind == "network_load_balancer"
+		return f.Role == policy.NetworkBalancer
 	})
 }
 
@@ -247,7 +247,7 @@ func anywhere(s policy.AddrSet) bool {
 	return v4 && v6
 }
 
-// clientPorts returns the ports that a rule of AWS does not read: the far side's of an
+// clientPorts returns the ports that few platforms' rules read: the far side's of an
 // ingress rule, the own ones of an egress rule.
 func clientPorts(m *policy.Match, d flow.Direction) netset.PortRange {
 	return m.ServicePorts(d.Reverse())

@@ -159,9 +159,13 @@ type Rule struct {
 	Action      Action
 	Match       []Match // union; more than one for rules with lists
 	Description string
-	Implicit    bool      // not in the export: a default, a platform rule
-	Editable    bool      // false: managed, default, inherited, of another account
-	Created     time.Time // zero: not known
+	// Address names the resource that declares the rule, where it came from a plan or
+	// state of infrastructure code; empty elsewhere.
+	Address  string
+	PortList string    // id of the list that the service ports came from; empty: they are the rule's own
+	Implicit bool      // not in the export: a default, a platform rule
+	Editable bool      // false: managed, default, inherited, of another account
+	Created  time.Time // zero: not known
 }
 
 // ServicePorts returns the ports that the rule of direction d names: the local ones

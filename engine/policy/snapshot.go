@@ -7,9 +7,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/sgadvise/sgadvise/engine/netset"
-	"github.com/sgadvise/sgadvise/ingest/flow"
 )
 
 // Snapshot is a policy at one moment. Readers fill it and call [Snapshot.Seal];
@@ -22,18 +19,16 @@ type Snapshot struct {
 	Subnets    []Subnet
 	Lists      []PrefixList
 	FlowLogs   []FlowLog
-	Platform   []netip.Prefix // addresses that no stage filters (metadata, resolver, time)
+	Platforms  []Platform
 	Missing    []Missing
-	// OpenUntracked: connections that a rule for every address admits are not tracked
-	// if the other direction has a rule for every address and all ports; then their
-	// replies pass by that rule, and removing the first one cuts them at once.
-	OpenUntracked bool
 
 	interfaces map[string]int
 	groups     map[string]int
+	platforms  map[string]int
 	lists      map[string]int
 	subnets    map[string]int
 	aclOf      map[string]int // subnet id → index in ACLs
+	mixed      [2]bool        // see mixedDefaults
 	rules      []*Rule
 	byRef      map[Ref]int
 	members    map[string][]netip.Prefix
@@ -45,21 +40,79 @@ type Interface struct {
 	VPC, Subnet      string
 	Account          string
 	Instance         string
-	Kind             string         // the platform's word: interface, natGateway, lambda …
+	Kind             string         // the platform's word: interface, natGateway, lambda …; for people only
+	Role             Role           // what Kind means for its traffic
+	Platform         string         // ID of its Platform
 	Groups           []string       // attached group ids; empty: no group filters here
+	Stages           []StageSpec    // of group rules, instead of Groups; see StageSpec
 	Addresses        []netip.Addr   // private addresses, both families; the first is the primary one
 	Prefixes         []netip.Prefix // delegated prefixes
 	RequesterManaged bool           // made and unmade by a service; its addresses are not stable
 	Transit          bool           // source/destination check is off: carries traffic of others
+	IngressOpen      bool           // what no group rule matches may enter, and nothing that leaves is filtered by groups
+	NoACL            bool           // network ACLs do not filter it
 	Attached         time.Time      // zero: not known
+}
+
+// Role says what an interface does with traffic, where that matters to what its
+// records and the groups it carries mean.
+type Role uint8
+
+const (
+	Host            Role = iota // sends and receives its own traffic
+	NAT                         // sends others' traffic as its own
+	NetworkBalancer             // passes on connections, perhaps under the client's address
+	GatewayBalancer             // passes packets on to appliances
+	GatewayEndpoint             // passes packets to a GatewayBalancer
+	ServiceEndpoint             // stands for a service elsewhere; what it passes on is not logged
+	ConnectEndpoint             // lets operators in, outside the rules of its groups in part
+	TransitGateway              // joins networks
+	Fabric                      // carries traffic that is no IP flow besides
+)
+
+// PassesOn reports whether an interface of this role sends on what others sent: a
+// group on it says nothing of who is behind.
+func (r Role) PassesOn() bool {
+	switch r {
+	case NAT, NetworkBalancer, GatewayBalancer, GatewayEndpoint, TransitGateway:
+		return true
+	}
+	return false
+}
+
+// StageSpec describes one stage of group rules on the path of an interface: lists of
+// group ids, one list a tier, the strongest first. Interfaces of platforms with one
+// stage of joined groups have none: their path follows from Groups. Stages of ingress
+// are passed in order, those of egress in reverse.
+type StageSpec struct {
+	Name     string
+	Tiers    [][]string
+	Defaults [2]Action // ingress, egress
+}
+
+// Platform is what a provider does beside the rules that are exported. The zero
+// value does nothing.
+type Platform struct {
+	ID        string         // interfaces name it
+	Exempt    []netip.Prefix // addresses that no stage filters (metadata, resolver, time)
+	ACLExempt []netip.Prefix // addresses that network ACLs do not filter
+	Admitted  []netip.Prefix // addresses that groups admit, both ways, unless a rule denies
+	Quota     int            // rules that a group may have in one direction; 0: not known
+	// OpenUntracked: connections that a rule for every address admits are not tracked
+	// if the other direction has a rule for every address and all ports; then their
+	// replies pass by that rule, and removing the first one cuts them at once.
+	OpenUntracked bool
 }
 
 // Group is a security group.
 type Group struct {
 	ID, Name, Description string
 	VPC, Account          string
-	Default               bool // the VPC's default group
-	Managed               bool // kept by a service: not for editing
+	Default               bool   // the VPC's default group
+	Managed               bool   // kept by a service: not for editing
+	Kind                  string // the platform's word; groups of different kinds do not join
+	EgressOpen            bool   // what no egress rule matches may leave
+	Intra                 bool   // its members may talk to one another by private address, whatever the rules say
 	Rules                 []Rule
 }
 
@@ -111,6 +164,7 @@ func (s *Snapshot) Seal() error {
 	slices.SortFunc(s.ACLs, func(a, b ACL) int { return strings.Compare(a.ID, b.ID) })
 	slices.SortFunc(s.Subnets, func(a, b Subnet) int { return strings.Compare(a.ID, b.ID) })
 	slices.SortFunc(s.Lists, func(a, b PrefixList) int { return strings.Compare(a.ID, b.ID) })
+	slices.SortFunc(s.Platforms, func(a, b Platform) int { return strings.Compare(a.ID, b.ID) })
 	slices.SortFunc(s.FlowLogs, func(a, b FlowLog) int { return strings.Compare(a.ID, b.ID) })
 	slices.SortFunc(s.Missing, func(a, b Missing) int {
 		return cmp.Or(strings.Compare(a.What, b.What), strings.Compare(a.Effect, b.Effect))
@@ -130,6 +184,7 @@ func (s *Snapshot) Seal() error {
 	}
 	s.interfaces = index("interface", len(s.Interfaces), func(i int) string { return s.Interfaces[i].ID })
 	s.groups = index("group", len(s.Groups), func(i int) string { return s.Groups[i].ID })
+	s.platforms = index("platform", len(s.Platforms), func(i int) string { return s.Platforms[i].ID })
 	s.lists = index("prefix list", len(s.Lists), func(i int) string { return s.Lists[i].ID })
 	s.subnets = index("subnet", len(s.Subnets), func(i int) string { return s.Subnets[i].ID })
 	index("network ACL", len(s.ACLs), func(i int) string { return s.ACLs[i].ID })
@@ -143,9 +198,16 @@ func (s *Snapshot) Seal() error {
 		}
 	}
 
+	s.findMixed()
+
 	s.members = make(map[string][]netip.Prefix)
 	for i := range s.Interfaces {
 		f := &s.Interfaces[i]
+		for _, st := range f.Stages {
+			for _, tier := range st.Tiers {
+				f.Groups = append(f.Groups, tier...)
+			}
+		}
 		slices.Sort(f.Groups)
 		f.Groups = slices.Compact(f.Groups)
 		for _, g := range f.Groups {
@@ -210,6 +272,14 @@ func (s *Snapshot) Group(id string) (*Group, bool) {
 	return nil, false
 }
 
+// PlatformOf returns the platform of f; the zero Platform if it is not in s.
+func (s *Snapshot) PlatformOf(f *Interface) *Platform {
+	if i, ok := s.platforms[f.Platform]; ok {
+		return &s.Platforms[i]
+	}
+	return &Platform{}
+}
+
 // List returns the prefix list with this id.
 func (s *Snapshot) List(id string) (*PrefixList, bool) {
 	if i, ok := s.lists[id]; ok {
@@ -230,7 +300,7 @@ func (s *Snapshot) Subnet(id string) (*Subnet, bool) {
 // of its subnet, and the subnet's own address blocks, inside which no ACL speaks.
 func (s *Snapshot) ACLFor(f *Interface) (*ACL, *Subnet, bool) {
 	i, ok := s.aclOf[f.Subnet]
-	if !ok {
+	if !ok || f.NoACL {
 		return nil, nil, false
 	}
 	sub, ok := s.Subnet(f.Subnet)
@@ -303,63 +373,4 @@ func (s *Snapshot) effective(r *Rule) Rule {
 		e.Match[i].Local = s.Resolve(e.Match[i].Local)
 	}
 	return e
-}
-
-// Path returns the stages that a new connection of interface id passes in
-// direction d, in the order they speak, with every reference resolved. Ingress
-// meets the network ACL first, egress the groups first. An interface without
-// groups has no group stage; one whose subnet, or whose subnet's ACL, is not in
-// the snapshot has no ACL stage. Path returns nil if the interface is not known.
-func (s *Snapshot) Path(id string, d flow.Direction) []Stage {
-	f, ok := s.Interface(id)
-	if !ok {
-		return nil
-	}
-	var path []Stage
-	if len(f.Groups) > 0 {
-		path = append(path, s.groupStage(f.Groups, d))
-	}
-	if acl, sub, ok := s.ACLFor(f); ok {
-		path = append(path, s.aclStage(acl, sub, d))
-	}
-	if d == flow.Ingress {
-		slices.Reverse(path)
-	}
-	return path
-}
-
-func (s *Snapshot) groupStage(groups []string, d flow.Direction) Stage {
-	st := Stage{Name: "sg", Stateful: true, Exempt: s.Platform, Default: Deny,
-		DefaultRef: Ref{ImplicitOwner, "default:sg:" + d.String()}}
-	var tier Tier
-	for _, id := range groups {
-		g, ok := s.Group(id)
-		if !ok {
-			// The interface carries a group whose rules are not here: it may allow anything.
-			m := NewMatch(d, AnyProto, netset.AllPorts, AnyICMP, AddrSet{Unknown: true})
-			tier.Rules = append(tier.Rules, Rule{Ref: Ref{ImplicitOwner, "unknown-group:" + id + ":" + d.String()},
-				Direction: d, Action: Allow, Match: []Match{m}, Implicit: true})
-			continue
-		}
-		for i := range g.Rules {
-			if g.Rules[i].Direction == d {
-				tier.Rules = append(tier.Rules, s.effective(&g.Rules[i]))
-			}
-		}
-	}
-	st.Tiers = []Tier{tier}
-	return st
-}
-
-func (s *Snapshot) aclStage(acl *ACL, sub *Subnet, d flow.Direction) Stage {
-	st := Stage{Name: "nacl", Exempt: slices.Concat(s.Platform, sub.Blocks), Default: Deny,
-		DefaultRef: Ref{ImplicitOwner, "default:nacl:" + d.String()}}
-	var tier Tier
-	for i := range acl.Rules {
-		if acl.Rules[i].Direction == d {
-			tier.Rules = append(tier.Rules, s.effective(&acl.Rules[i]))
-		}
-	}
-	st.Tiers = []Tier{tier}
-	return st
 }

@@ -50,7 +50,7 @@ func unsealedSnapshot() *Snapshot {
 		return as
 	}
 	return &Snapshot{
-		Platform: []netip.Prefix{netip.MustParsePrefix("169.254.169.254/32")},
+		Platforms: []Platform{{Exempt: []netip.Prefix{netip.MustParsePrefix("169.254.169.254/32")}}},
 		Interfaces: []Interface{
 			{ID: "eni-web", Subnet: "subnet-a", Groups: []string{"sg-web"}, Addresses: addrs("10.1.0.5,fd00:1::5")},
 			{ID: "eni-nat", Subnet: "subnet-a", Addresses: addrs("10.1.0.6")},

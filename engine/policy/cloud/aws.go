@@ -13,12 +13,13 @@ import (
 	"github.com/sgadvise/sgadvise/engine/policy"
 )
 
-// awsPlatform are the addresses that neither security groups nor network ACLs
+// awsPlatform is what AWS does beside the rules. It is the platform of interfaces that
+// name none. Exempt are the addresses that neither security groups nor network ACLs
 // filter: instance metadata, the Amazon DNS server, time sync, ECS task metadata and
 // Windows licence activation. The router's and the DNS server's addresses inside
 // the VPC are exempt too, but not here: the same address is somebody's host in
 // another network, and hiding that host's traffic would cost its rules their hits.
-var awsPlatform = []netip.Prefix{
+var awsPlatform = policy.Platform{Quota: 60, OpenUntracked: true, Exempt: []netip.Prefix{
 	netip.MustParsePrefix("169.254.169.123/32"),
 	netip.MustParsePrefix("169.254.169.250/32"),
 	netip.MustParsePrefix("169.254.169.251/32"),
@@ -28,7 +29,7 @@ var awsPlatform = []netip.Prefix{
 	netip.MustParsePrefix("fd00:ec2::123/128"),
 	netip.MustParsePrefix("fd00:ec2::253/128"),
 	netip.MustParsePrefix("fd00:ec2::254/128"),
-}
+}}
 
 // awsKind is one kind of export: the key it is under, lower case and without "_".
 type awsKind struct {
@@ -275,8 +276,7 @@ func (r *awsReader) build(s *policy.Snapshot) error {
 	s.Interfaces = append(s.Interfaces, interfaces...)
 	s.Lists = append(s.Lists, lists...)
 	s.FlowLogs = append(s.FlowLogs, logs...)
-	s.Platform = append(s.Platform, awsPlatform...)
-	s.OpenUntracked = true
+	s.Platforms = append(s.Platforms, awsPlatform)
 	r.nameMissing(s)
 	return nil
 }

@@ -38,6 +38,19 @@ type awsAddress struct {
 	Primary          bool
 }
 
+// roles says what interfaces of a kind do with traffic, where they are not hosts.
+var roles = map[string]policy.Role{
+	"natGateway":                     policy.NAT,
+	"network_load_balancer":          policy.NetworkBalancer,
+	"gateway_load_balancer":          policy.GatewayBalancer,
+	"gateway_load_balancer_endpoint": policy.GatewayEndpoint,
+	"vpc_endpoint":                   policy.ServiceEndpoint,
+	"ec2_instance_connect_endpoint":  policy.ConnectEndpoint,
+	"transit_gateway":                policy.TransitGateway,
+	"efa":                            policy.Fabric,
+	"efa-only":                       policy.Fabric,
+}
+
 // awsInstance is an element of the Instances of a reservation.
 type awsInstance struct {
 	InstanceID        string `json:"InstanceId"`
@@ -113,7 +126,7 @@ func (r *awsReader) readInstance(_ *awsPage, e element) error {
 // build reads the interface with all its private addresses, the primary one first.
 func (raw *awsInterface) build(pos position) (policy.Interface, error) {
 	f := policy.Interface{ID: raw.NetworkInterfaceID, Name: tagValue(raw.TagSet, "Name"), VPC: raw.VpcID, Subnet: raw.SubnetID,
-		Account: raw.OwnerID, Kind: raw.InterfaceType, RequesterManaged: raw.RequesterManaged,
+		Account: raw.OwnerID, Kind: raw.InterfaceType, Role: roles[raw.InterfaceType], RequesterManaged: raw.RequesterManaged,
 		Transit: raw.SourceDestCheck != nil && !*raw.SourceDestCheck}
 	if f.ID == "" {
 		return f, pos.errorf("network interface without NetworkInterfaceId")

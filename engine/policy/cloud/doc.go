@@ -17,17 +17,20 @@
 // never a keyword.
 //
 //	interface ID ADDRESS… GROUP… [prefix=CIDR]… [subnet=ID vpc=ID account=ID
-//	          instance=ID kind=WORD name=WORD attached=TIME requester-managed transit]
-//	group ID [name=WORD vpc=ID account=ID description=WORD default managed]
+//	          instance=ID kind=WORD role=WORD platform=ID name=WORD attached=TIME
+//	          requester-managed transit ingress-open no-acl]
+//	  stage NAME DENY|ALLOW/DENY|ALLOW GROUP[,GROUP]…|none …
+//	group ID [name=WORD vpc=ID account=ID description=WORD kind=WORD default managed
+//	          egress-open intra]
 //	  RULE ingress|egress [deny|allow|next|allow-all] BOX [or BOX]… [priority=N]
-//	       [created=TIME readonly implicit] ["description"]
+//	       [created=TIME address=WORD ports-of=LIST readonly implicit] ["description"]
 //	acl ID [subnets=ID,ID…] [subnet=ID]… [vpc=ID default]
 //	  N ingress|egress allow|deny BOX [options as above]
 //	subnet ID CIDR… [vpc=ID]
 //	list ID CIDR… [max=N name=WORD provider unknown]
 //	flowlog ID RESOURCE ALL|ACCEPT|REJECT [format=WORD created=TIME failed=WORD]
 //	missing WHAT "effect"
-//	platform CIDR… | none
+//	platform CIDR…|none [acl-exempt=CIDR]… [admitted=CIDR]… [quota=N open-untracked id=ID]
 //	taken TIME
 //
 // A BOX is one set of connections:
@@ -40,14 +43,20 @@
 // "any" (both families), "none", "unknown" (some addresses that nobody knows), a
 // group (sg-…, or group=ID), or a prefix list (pl-…, or list=ID). After a group or
 // list, foreign=ACCOUNT, peer-vpc=ID and dead="why" belong to it. "at" restricts
-// the local side, which AWS never does.
+// the local side.
 //
 // An ACL line is named by its number: the line 100 of the ingress list is rule
 // ingress-100, or ingress-100-ipv6 if its peers are IPv6; its rank is the number.
 // Any other word in its place is the rule's id, and priority=N gives the rank.
 //
-// Interfaces list their primary address first. An empty platform means the addresses
-// that AWS filters nowhere; "platform none" means that there are none. A text names
+// Interfaces list their primary address first. An interface whose groups do not simply
+// join spells out its stages: a stage has the defaults of ingress and egress and its
+// tiers, the strongest first, each the groups that join in it; a new connection passes
+// the stages of ingress in order, those of egress in reverse.
+//
+// A text without a platform has the one of AWS; "platform none" does nothing beside the
+// rules. A platform's CIDRs are filtered by no stage, its acl-exempt ones by no network
+// ACL, and groups admit its admitted ones unless a rule denies. A text names
 // nothing missing but what it declares and the groups and lists that it refers to and
 // does not hold.
 //

@@ -111,8 +111,8 @@ func claimant(f *file) (int, error) {
 
 // finish names what s refers to and does not hold, and seals it.
 func finish(s *policy.Snapshot) error {
-	slices.SortFunc(s.Platform, policy.ComparePrefix)
-	s.Platform = slices.Compact(s.Platform)
+	slices.SortFunc(s.Platforms, func(a, b policy.Platform) int { return strings.Compare(a.ID, b.ID) })
+	s.Platforms = slices.CompactFunc(s.Platforms, samePlatform) // of several readers
 	nameUnresolved(s)
 	return s.Seal()
 }

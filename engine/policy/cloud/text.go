@@ -3,6 +3,7 @@ package cloud
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -80,8 +81,7 @@ func readText(files []*file, s *policy.Snapshot) error {
 		}
 	}
 	if !r.platformSet {
-		s.Platform = append(s.Platform, awsPlatform...)
-		s.OpenUntracked = true
+		s.Platforms = append(s.Platforms, awsPlatform)
 	}
 	return nil
 }
@@ -94,7 +94,7 @@ func (r *textReader) line(line string) error {
 	w := &words{ts}
 	if line[0] == ' ' || line[0] == '\t' {
 		if r.rules == nil {
-			return fmt.Errorf("an indented line must be a rule of a group or acl")
+			return fmt.Errorf("an indented line must be a rule of a group or acl, or a stage of an interface")
 		}
 		err = r.rules(w)
 	} else {
@@ -165,7 +165,7 @@ func (r *textReader) networkInterface(w *words) error {
 		return err
 	}
 	f := policy.Interface{ID: id}
-	var attached string
+	var attached, role string
 	var rest []token
 	for _, t := range w.rest { // prefix= may be repeated
 		if t.key != "prefix" {
@@ -180,8 +180,8 @@ func (r *textReader) networkInterface(w *words) error {
 	}
 	w.rest = rest
 	err = options(w, map[string]*string{"name": &f.Name, "vpc": &f.VPC, "subnet": &f.Subnet, "account": &f.Account,
-		"instance": &f.Instance, "kind": &f.Kind, "attached": &attached},
-		map[string]*bool{"requester-managed": &f.RequesterManaged, "transit": &f.Transit},
+		"instance": &f.Instance, "kind": &f.Kind, "attached": &attached, "role": &role, "platform": &f.Platform},
+		map[string]*bool{"requester-managed": &f.RequesterManaged, "transit": &f.Transit, "ingress-open": &f.IngressOpen, "no-acl": &f.NoACL},
 		func(t token) error {
 			if a, err := parseAddr(t.text); err == nil && !t.quoted {
 				f.Addresses = append(f.Addresses, a)
@@ -193,6 +193,14 @@ func (r *textReader) networkInterface(w *words) error {
 	if err != nil {
 		return err
 	}
+	f.Role = roles[f.Kind]
+	if role != "" {
+		n := slices.Index(roleNames, role)
+		if n < 0 {
+			return fmt.Errorf("role %q is none of %s", role, strings.Join(roleNames, ", "))
+		}
+		f.Role = policy.Role(n)
+	}
 	if attached != "" {
 		if f.Attached, err = parseTime("attached", attached); err != nil {
 			return err
@@ -200,7 +208,50 @@ func (r *textReader) networkInterface(w *words) error {
 	}
 	f.Addresses, f.Prefixes, f.Groups = sortAddresses(f.Addresses), sortPrefixes(f.Prefixes), sortStrings(f.Groups)
 	r.s.Interfaces = append(r.s.Interfaces, f)
+	i := len(r.s.Interfaces) - 1
+	r.rules = func(w *words) error { return readStage(w, &r.s.Interfaces[i]) }
 	return nil
+}
+
+// roleNames are the words for roles, by their values.
+var roleNames = []string{"host", "nat", "network-balancer", "gateway-balancer", "gateway-endpoint", "service-endpoint", "connect-endpoint", "transit-gateway", "fabric"}
+
+// readStage reads: stage NAME ACTION/ACTION TIER…, a tier being group ids joined by
+// commas, or "none"; the actions are the defaults of ingress and egress.
+func readStage(w *words, f *policy.Interface) error {
+	if t, _ := w.next(); !t.is("stage") {
+		return fmt.Errorf("%q where a stage of interface %s should be", t.text, f.ID)
+	}
+	var st policy.StageSpec
+	var err error
+	if st.Name, err = w.id("name of the stage"); err != nil {
+		return err
+	}
+	t, _ := w.next()
+	in, out, _ := strings.Cut(t.text, "/")
+	for d, word := range [2]string{in, out} {
+		switch word {
+		case "allow":
+			st.Defaults[d] = policy.Allow
+		case "deny":
+		default:
+			return fmt.Errorf("stage %s: %q is no pair of defaults like deny/allow", st.Name, t.text)
+		}
+	}
+	for {
+		t, ok := w.next()
+		switch {
+		case !ok:
+			f.Stages = append(f.Stages, st)
+			return nil
+		case t.is("none"):
+			st.Tiers = append(st.Tiers, nil)
+		case t.key != "" || t.text == "":
+			return unexpected(t)
+		default:
+			st.Tiers = append(st.Tiers, strings.Split(t.text, ","))
+		}
+	}
 }
 
 func (r *textReader) group(w *words) error {
@@ -212,8 +263,8 @@ func (r *textReader) group(w *words) error {
 		return err
 	}
 	g := policy.Group{ID: id}
-	err = options(w, map[string]*string{"name": &g.Name, "vpc": &g.VPC, "account": &g.Account, "description": &g.Description},
-		map[string]*bool{"default": &g.Default, "managed": &g.Managed}, nil)
+	err = options(w, map[string]*string{"name": &g.Name, "vpc": &g.VPC, "account": &g.Account, "description": &g.Description, "kind": &g.Kind},
+		map[string]*bool{"default": &g.Default, "managed": &g.Managed, "egress-open": &g.EgressOpen, "intra": &g.Intra}, nil)
 	if err != nil {
 		return err
 	}
@@ -374,14 +425,44 @@ func (r *textReader) missing(w *words) error {
 
 func (r *textReader) platform(w *words) error {
 	r.platformSet = true
-	if w.peek().is("none") {
-		w.next()
-		return nil
-	}
+	var p policy.Platform
 	if len(w.rest) == 0 {
 		return fmt.Errorf("platform: no CIDR")
 	}
-	return options(w, nil, nil, prefixes(&r.s.Platform))
+	exempt := prefixes(&p.Exempt)
+	if w.peek().is("none") {
+		w.next()
+		exempt = nil
+	}
+	var quota string
+	var rest []token
+	for _, t := range w.rest { // these may be repeated
+		to := map[string]*[]netip.Prefix{"acl-exempt": &p.ACLExempt, "admitted": &p.Admitted}[t.key]
+		if to == nil {
+			rest = append(rest, t)
+			continue
+		}
+		x, err := parsePrefix(t.text)
+		if err != nil {
+			return err
+		}
+		*to = append(*to, x)
+	}
+	w.rest = rest
+	err := options(w, map[string]*string{"id": &p.ID, "quota": &quota}, map[string]*bool{"open-untracked": &p.OpenUntracked}, exempt)
+	if err == nil && quota != "" {
+		n, e := strconv.ParseUint(quota, 10, 31)
+		if e != nil {
+			return fmt.Errorf("quota: %q is not a number of rules", quota)
+		}
+		p.Quota = int(n)
+	}
+	if err == nil {
+		err = r.once("platform", p.ID)
+	}
+	p.Exempt, p.ACLExempt, p.Admitted = sortPrefixes(p.Exempt), sortPrefixes(p.ACLExempt), sortPrefixes(p.Admitted)
+	r.s.Platforms = append(r.s.Platforms, p)
+	return err
 }
 
 func (r *textReader) taken(w *words) error {

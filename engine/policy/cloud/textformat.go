@@ -1,7 +1,6 @@
 package cloud
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,15 +16,13 @@ func Format(s *policy.Snapshot) string {
 	if !s.Taken.IsZero() {
 		b.WriteString("taken " + formatTime(s.Taken) + "\n")
 	}
-	if !slices.Equal(s.Platform, awsPlatform) {
-		b.WriteString("platform")
-		if len(s.Platform) == 0 {
-			b.WriteString(" none")
+	if len(s.Platforms) == 0 {
+		b.WriteString("platform none\n")
+	}
+	for i := range s.Platforms {
+		if len(s.Platforms) > 1 || !samePlatform(s.Platforms[i], awsPlatform) {
+			formatPlatform(&b, &s.Platforms[i])
 		}
-		for _, p := range s.Platform {
-			b.WriteString(" " + p.String())
-		}
-		b.WriteByte('\n')
 	}
 	for i := range s.Missing {
 		b.WriteString("missing " + word(s.Missing[i].What))
@@ -55,6 +52,36 @@ func Format(s *policy.Snapshot) string {
 	return b.String()
 }
 
+// samePlatform reports whether a and b do the same under the same name.
+func samePlatform(a, b policy.Platform) bool {
+	var x, y strings.Builder
+	formatPlatform(&x, &a)
+	formatPlatform(&y, &b)
+	return x.String() == y.String()
+}
+
+func formatPlatform(b *strings.Builder, p *policy.Platform) {
+	b.WriteString("platform")
+	if len(p.Exempt) == 0 {
+		b.WriteString(" none")
+	}
+	for _, x := range p.Exempt {
+		b.WriteString(" " + x.String())
+	}
+	for _, x := range p.ACLExempt {
+		b.WriteString(" acl-exempt=" + x.String())
+	}
+	for _, x := range p.Admitted {
+		b.WriteString(" admitted=" + x.String())
+	}
+	option(b, "id", p.ID)
+	if p.Quota > 0 {
+		b.WriteString(" quota=" + strconv.Itoa(p.Quota))
+	}
+	flag(b, "open-untracked", p.OpenUntracked)
+	b.WriteByte('\n')
+}
+
 func formatTime(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
 
 // option writes key=value unless value is empty.
@@ -76,8 +103,10 @@ func formatInterface(b *strings.Builder, f *policy.Interface) {
 	for _, a := range f.Addresses {
 		b.WriteString(" " + a.String())
 	}
-	for _, g := range f.Groups {
-		b.WriteString(" " + word(g))
+	if len(f.Stages) == 0 {
+		for _, g := range f.Groups {
+			b.WriteString(" " + word(g))
+		}
 	}
 	for _, p := range f.Prefixes {
 		b.WriteString(" prefix=" + p.String())
@@ -87,12 +116,33 @@ func formatInterface(b *strings.Builder, f *policy.Interface) {
 	option(b, "account", f.Account)
 	option(b, "instance", f.Instance)
 	option(b, "kind", f.Kind)
+	if f.Role != roles[f.Kind] {
+		option(b, "role", roleNames[f.Role])
+	}
+	option(b, "platform", f.Platform)
 	option(b, "name", f.Name)
 	if !f.Attached.IsZero() {
 		b.WriteString(" attached=" + formatTime(f.Attached))
 	}
 	flag(b, "requester-managed", f.RequesterManaged)
 	flag(b, "transit", f.Transit)
+	flag(b, "ingress-open", f.IngressOpen)
+	flag(b, "no-acl", f.NoACL)
+	b.WriteByte('\n')
+	for i := range f.Stages {
+		formatStage(b, &f.Stages[i])
+	}
+}
+
+func formatStage(b *strings.Builder, st *policy.StageSpec) {
+	b.WriteString("  stage " + word(st.Name) + " " + st.Defaults[0].String() + "/" + st.Defaults[1].String())
+	for _, tier := range st.Tiers {
+		if len(tier) == 0 {
+			b.WriteString(" none")
+			continue
+		}
+		b.WriteString(" " + word(strings.Join(tier, ",")))
+	}
 	b.WriteByte('\n')
 }
 
@@ -102,6 +152,9 @@ func formatGroup(b *strings.Builder, g *policy.Group) {
 	option(b, "vpc", g.VPC)
 	option(b, "account", g.Account)
 	option(b, "description", g.Description)
+	option(b, "kind", g.Kind)
+	flag(b, "egress-open", g.EgressOpen)
+	flag(b, "intra", g.Intra)
 	flag(b, "default", g.Default)
 	flag(b, "managed", g.Managed)
 	b.WriteByte('\n')

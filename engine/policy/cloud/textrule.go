@@ -51,7 +51,7 @@ func parseRule(w *words) (policy.Rule, error) {
 	}
 	var priority, created string
 	readonly := false
-	err = options(w, map[string]*string{"priority": &priority, "created": &created},
+	err = options(w, map[string]*string{"priority": &priority, "created": &created, "address": &r.Address, "ports-of": &r.PortList},
 		map[string]*bool{"readonly": &readonly, "implicit": &r.Implicit},
 		func(t token) error {
 			if !t.quoted || r.Description != "" {
@@ -256,6 +256,8 @@ func formatRule(b *strings.Builder, r *policy.Rule, implied bool) {
 	if !r.Created.IsZero() {
 		b.WriteString(" created=" + formatTime(r.Created))
 	}
+	option(b, "address", r.Address)
+	option(b, "ports-of", r.PortList)
 	if !r.Editable && !implied && !r.Implicit {
 		b.WriteString(" readonly")
 	}

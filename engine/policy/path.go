@@ -1,0 +1,207 @@
+package policy
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/sgadvise/sgadvise/engine/netset"
+	"github.com/sgadvise/sgadvise/ingest/flow"
+)
+
+// The names of stages and of the tiers of the group stage.
+const (
+	GroupStage    = "sg"
+	ACLStage      = "nacl"
+	IntraTier     = "intra-group" // members of a group among themselves
+	RuleTier      = "rules"
+	AdmittedTier  = "platform" // what the platform admits where no rule speaks
+	intraPrefix   = "intra-group:"
+	defaultPrefix = "default:"
+)
+
+// DefaultRef names what a stage does with what no rule matches.
+func DefaultRef(stage string, d flow.Direction) Ref {
+	return Ref{ImplicitOwner, defaultPrefix + stage + ":" + d.String()}
+}
+
+// IntraRef names the hidden rule that lets the members of group id talk to one
+// another, both ways.
+func IntraRef(id string) Ref { return Ref{ImplicitOwner, intraPrefix + id} }
+
+// Path returns the stages that a new connection of interface id passes in
+// direction d, in the order they speak, with every reference resolved. Ingress
+// meets the network ACL first, egress the groups first. An interface without
+// groups has no group stage; one whose subnet, or whose subnet's ACL, is not in
+// the snapshot has no ACL stage. Path returns nil if the interface is not known.
+func (s *Snapshot) Path(id string, d flow.Direction) []Stage {
+	f, ok := s.Interface(id)
+	if !ok {
+		return nil
+	}
+	var path []Stage
+	switch {
+	case len(f.Stages) > 0:
+		for i := range f.Stages {
+			path = append(path, s.specStage(f, &f.Stages[i], d))
+		}
+		slices.Reverse(path) // the egress order, as below
+	case len(f.Groups) > 0 && !(f.IngressOpen && d == flow.Egress):
+		path = append(path, s.groupStage(f, d))
+	}
+	if acl, sub, ok := s.ACLFor(f); ok {
+		path = append(path, s.aclStage(s.PlatformOf(f), acl, sub, d))
+	}
+	if d == flow.Ingress {
+		slices.Reverse(path)
+	}
+	return path
+}
+
+// PathKey returns a text that is equal for interfaces whose paths are.
+func (s *Snapshot) PathKey(f *Interface) string {
+	k := f.Platform
+	for _, g := range f.Groups {
+		k += " " + g
+	}
+	for _, st := range f.Stages {
+		k += "/" + st.Name
+		for _, tier := range st.Tiers {
+			k += ";"
+			for _, g := range tier {
+				k += " " + g
+			}
+		}
+		k += "=" + st.Defaults[0].String() + "," + st.Defaults[1].String()
+	}
+	if f.IngressOpen {
+		k += "|open"
+	}
+	if acl, sub, ok := s.ACLFor(f); ok {
+		k += "|" + acl.ID + "|" + sub.ID
+	}
+	return k
+}
+
+// groupStage joins the rules of the groups of f.
+func (s *Snapshot) groupStage(f *Interface, d flow.Direction) Stage {
+	p := s.PlatformOf(f)
+	st := Stage{Name: GroupStage, Stateful: true, Exempt: p.Exempt, Default: Deny, DefaultRef: DefaultRef(GroupStage, d)}
+	intra := Tier{Name: IntraTier}
+	for _, id := range f.Groups {
+		g, ok := s.Group(id)
+		if !ok {
+			continue
+		}
+		if g.Intra {
+			m := NewMatch(d, AnyProto, netset.AllPorts, AnyICMP, s.Resolve(AddrSet{Refs: []SetRef{{Kind: GroupSet, ID: id}}}))
+			intra.Rules = append(intra.Rules, Rule{Ref: IntraRef(id), Direction: d, Action: Allow, Match: []Match{m}, Implicit: true})
+		}
+		if g.EgressOpen && d == flow.Egress {
+			st.Default = Allow
+		}
+	}
+	if f.IngressOpen {
+		st.Default = Allow
+	}
+	if len(intra.Rules) > 0 {
+		st.Tiers = append(st.Tiers, intra)
+	}
+	st.Tiers = append(st.Tiers, s.groupTier(f.Groups, d))
+	if len(p.Admitted) > 0 {
+		m := NewMatch(d, AnyProto, netset.AllPorts, AnyICMP, AddrSet{Prefixes: p.Admitted})
+		st.Tiers = append(st.Tiers, Tier{Name: AdmittedTier, Rules: []Rule{{Ref: Ref{ImplicitOwner, "platform:" + GroupStage + ":" + d.String()},
+			Direction: d, Action: Allow, Match: []Match{m}, Implicit: true}}})
+	}
+	if st.Default == Allow && s.mixedDefaults(d) {
+		st.DefaultRef.Rule += ":allow"
+	}
+	return st
+}
+
+// mixedDefaults reports whether group stages of direction d end in different ways in s;
+// a ref names one way only.
+func (s *Snapshot) mixedDefaults(d flow.Direction) bool { return s.mixed[sideOf(d)] }
+
+func sideOf(d flow.Direction) int {
+	if d == flow.Egress {
+		return 1
+	}
+	return 0
+}
+
+// findMixed settles mixedDefaults.
+func (s *Snapshot) findMixed() {
+	open := make(map[string]bool)
+	for i := range s.Groups {
+		open[s.Groups[i].ID] = s.Groups[i].EgressOpen
+	}
+	var denies, allows [2]bool
+	for i := range s.Interfaces {
+		f := &s.Interfaces[i]
+		if len(f.Groups) == 0 || len(f.Stages) > 0 {
+			continue
+		}
+		if f.IngressOpen {
+			allows[0] = true
+			continue
+		}
+		denies[0] = true
+		if slices.ContainsFunc(f.Groups, func(g string) bool { return open[g] }) {
+			allows[1] = true
+		} else {
+			denies[1] = true
+		}
+	}
+	for d := range s.mixed {
+		s.mixed[d] = denies[d] && allows[d]
+	}
+}
+
+// groupTier joins the rules of groups in direction d.
+func (s *Snapshot) groupTier(groups []string, d flow.Direction) Tier {
+	tier := Tier{Name: RuleTier}
+	for _, id := range groups {
+		g, ok := s.Group(id)
+		if !ok {
+			// The interface carries a group whose rules are not here: it may allow anything.
+			m := NewMatch(d, AnyProto, netset.AllPorts, AnyICMP, AddrSet{Unknown: true})
+			tier.Rules = append(tier.Rules, Rule{Ref: Ref{ImplicitOwner, "unknown-group:" + id + ":" + d.String()},
+				Direction: d, Action: Allow, Match: []Match{m}, Implicit: true})
+			continue
+		}
+		for i := range g.Rules {
+			if g.Rules[i].Direction == d {
+				tier.Rules = append(tier.Rules, s.effective(&g.Rules[i]))
+			}
+		}
+	}
+	return tier
+}
+
+// specStage builds a stage that the interface spells out.
+func (s *Snapshot) specStage(f *Interface, spec *StageSpec, d flow.Direction) Stage {
+	st := Stage{Name: spec.Name, Stateful: true, Exempt: s.PlatformOf(f).Exempt,
+		Default: spec.Defaults[sideOf(d)], DefaultRef: DefaultRef(spec.Name, d)}
+	for _, groups := range spec.Tiers {
+		tier := s.groupTier(groups, d)
+		if len(groups) > 0 {
+			tier.Name = groups[0]
+		}
+		st.Tiers = append(st.Tiers, tier)
+	}
+	return st
+}
+
+func (s *Snapshot) aclStage(p *Platform, acl *ACL, sub *Subnet, d flow.Direction) Stage {
+	st := Stage{Name: ACLStage, Exempt: slices.Concat(p.Exempt, p.ACLExempt, sub.Blocks), Default: Deny, DefaultRef: DefaultRef(ACLStage, d)}
+	slices.SortFunc(st.Exempt, ComparePrefix)
+	st.Exempt = slices.CompactFunc(st.Exempt, func(a, b netip.Prefix) bool { return a == b })
+	tier := Tier{Name: RuleTier}
+	for i := range acl.Rules {
+		if acl.Rules[i].Direction == d {
+			tier.Rules = append(tier.Rules, s.effective(&acl.Rules[i]))
+		}
+	}
+	st.Tiers = []Tier{tier}
+	return st
+}

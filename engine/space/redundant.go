@@ -1,0 +1,147 @@
+package space
+
+import (
+	"slices"
+
+	"github.com/sgadvise/sgadvise/engine/netset"
+	"github.com/sgadvise/sgadvise/engine/policy"
+)
+
+// Reason says why a line changes nothing.
+type Reason uint8
+
+const (
+	Needed   Reason = iota // or not proven needless
+	Shadowed               // stronger lines match all that it does: it never speaks
+	Covered                // what speaks beside or after it does the same
+)
+
+// Redundant reports whether the list permits the same without line i, given the other
+// lines that keep picks (nil: all), and why. A line that matches nothing for certain
+// and nothing perhaps is not redundant: what is empty today may be filled tomorrow.
+//
+// Lines that pass on or that skip later stages are always needed, and so are denies in
+// a list that has lines which pass on.
+func (l *List) Redundant(i int, keep func(int) bool) Reason {
+	x := &l.Lines[i]
+	if len(x.Perhaps) == 0 {
+		return Needed
+	}
+	others := func(j int) bool { return j != i && (keep == nil || keep(j)) }
+	if x.Rule.Action != policy.Next && l.shadowed(i, others) {
+		return Shadowed
+	}
+	switch x.Rule.Action {
+	case policy.Allow:
+		if l.stillPermitted(l.Admits(i).Perhaps, others) {
+			return Covered
+		}
+	case policy.Deny:
+		if !l.passing && l.stillDenied(i, others) {
+			return Covered
+		}
+	}
+	return Needed
+}
+
+// shadowed reports whether stronger lines match all that line i is asked about.
+func (l *List) shadowed(i int, others func(int) bool) bool {
+	by := l.gather(func(j int) bool { return others(j) && l.stronger(j, i) })
+	if len(by.Sure) == 0 && !l.passing {
+		return false
+	}
+	ok, _ := netset.CoveredAll(l.acts(i).Perhaps, by.Sure)
+	return ok
+}
+
+// stillPermitted reports whether the other lines and the default permit all of boxes.
+func (l *List) stillPermitted(boxes []netset.Box, others func(int) bool) bool {
+	if len(boxes) == 0 {
+		return true
+	}
+	by := slices.Clone(l.ByDefault().Sure)
+	for j := range l.Lines {
+		if others(j) && l.meets(j, boxes) {
+			by = append(by, l.Admits(j).Sure...)
+		}
+	}
+	ok, _ := netset.CoveredAll(boxes, by)
+	return ok
+}
+
+func (l *List) meets(j int, boxes []netset.Box) bool {
+	return slices.ContainsFunc(l.Lines[j].Perhaps, func(b netset.Box) bool { return slices.ContainsFunc(boxes, b.Overlaps) })
+}
+
+// stillDenied reports whether what deny line i decides is denied without it.
+func (l *List) stillDenied(i int, others func(int) bool) bool {
+	left, ok := minus(l.Lines[i].Perhaps, l.gather(func(j int) bool {
+		return others(j) && (l.stronger(j, i) || l.Lines[j].class == l.Lines[i].class)
+	}).Sure)
+	if !ok {
+		return false
+	}
+	for j := range l.Lines {
+		if len(left) == 0 {
+			return true
+		}
+		if !others(j) || !l.stronger(i, j) {
+			continue
+		}
+		if y := &l.Lines[j]; y.Rule.Action != policy.Deny {
+			if l.meets(j, left) {
+				return false
+			}
+		} else if left, ok = minus(left, y.Sure); !ok {
+			return false
+		}
+	}
+	return len(left) == 0 || l.Default == policy.Deny
+}
+
+// By returns few of the lines that make line i redundant for reason: lines without
+// which it would not be, given the others that keep picks. nil with Covered: the
+// default alone does.
+func (l *List) By(i int, reason Reason, keep func(int) bool) []int {
+	var cand []int
+	for j := range l.Lines {
+		if j == i || keep != nil && !keep(j) || !l.meets(j, l.Lines[i].Perhaps) {
+			continue
+		}
+		if reason == Shadowed && !l.stronger(j, i) {
+			continue
+		}
+		cand = append(cand, j)
+	}
+	in := func(set []int) func(int) bool {
+		return func(j int) bool { _, ok := slices.BinarySearch(set, j); return ok }
+	}
+	holds := func(set []int) bool {
+		// Denies that stay limit what allows admit, so only lines that do the same as
+		// line i, or stand above it, are left out.
+		if reason == Shadowed {
+			return l.shadowed(i, in(set))
+		}
+		if l.Lines[i].Rule.Action == policy.Deny {
+			return l.stillDenied(i, func(j int) bool { return j != i && (in(set)(j) || l.Lines[j].Rule.Action != policy.Deny) })
+		}
+		return l.stillPermitted(l.Admits(i).Perhaps, in(set))
+	}
+	if holds(nil) {
+		return nil
+	}
+	for _, j := range cand { // one line that does it alone is the best reason
+		if holds([]int{j}) {
+			return []int{j}
+		}
+	}
+	for k := 0; k < len(cand); {
+		without := slices.Delete(slices.Clone(cand), k, k+1)
+		if holds(without) {
+			cand = without
+		} else {
+			k++
+		}
+	}
+	return cand
+}

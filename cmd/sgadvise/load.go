@@ -1,0 +1,211 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/sgadvise/sgadvise/engine"
+	"github.com/sgadvise/sgadvise/engine/policy"
+	"github.com/sgadvise/sgadvise/engine/policy/cloud"
+	"github.com/sgadvise/sgadvise/ingest"
+	"github.com/sgadvise/sgadvise/ingest/flow"
+	"github.com/sgadvise/sgadvise/ingest/flowlog"
+	"github.com/sgadvise/sgadvise/ingest/store"
+)
+
+// inputFlags say what a command reads and how: the one way from paths to a policy and
+// a replay.
+type inputFlags struct {
+	logs, policy       []string
+	logFormat, columns string
+	from, to           string
+	maxBadRows         int64
+	strict             bool
+	workers            int
+	progress           string
+	quiet              bool
+	given              func(flag string) bool // whether the flag is on the command line
+}
+
+// registerPaths defines --logs and --policy.
+func (f *inputFlags) registerPaths(fs *pflag.FlagSet) {
+	fs.SortFlags = false
+	f.given = fs.Changed
+	fs.StringArrayVar(&f.logs, "logs", nil, "flow logs to read (repeatable)")
+	fs.StringArrayVar(&f.policy, "policy", nil, "policy exports to read (repeatable)")
+}
+
+// registerLayout defines what to read of the logs.
+func (f *inputFlags) registerLayout(fs *pflag.FlagSet) {
+	fs.StringVar(&f.from, "from", "", "leave out records that end before this time (RFC 3339 or date)")
+	fs.StringVar(&f.to, "to", "", "leave out records that start at or after this time")
+	fs.StringVar(&f.logFormat, "log-format", "", "field order of text logs without a header: '${version} ${account-id} …'")
+	fs.StringVar(&f.columns, "columns", "", "column order of CSV without a header: 'version,account-id,…'")
+}
+
+// registerReading defines how to read them.
+func (f *inputFlags) registerReading(fs *pflag.FlagSet) {
+	fs.Int64Var(&f.maxBadRows, "max-bad-rows", -1, "malformed rows to tolerate (default: any number, counted)")
+	fs.BoolVar(&f.strict, "strict", false, "stop at the first malformed row")
+	fs.IntVar(&f.workers, "workers", runtime.NumCPU(), "goroutines to use (default: one per processor)")
+	fs.StringVar(&f.progress, "progress", "auto", "progress on standard error: auto, plain, none")
+	fs.BoolVarP(&f.quiet, "quiet", "q", false, "no messages on standard error but errors")
+	for _, name := range []string{"max-bad-rows", "workers"} {
+		fs.Lookup(name).DefValue = "0" // not shown: the text says it
+	}
+}
+
+// check finds what cannot be read as asked for and returns the window.
+func (f *inputFlags) check() (from, to time.Time, err error) {
+	if len(f.policy) == 0 {
+		return from, to, usageError("no policy: give --policy PATH")
+	}
+	if slices.Contains(f.logs, "-") && slices.Contains(f.policy, "-") {
+		return from, to, usageError("standard input cannot be both --logs and --policy")
+	}
+	if f.maxBadRows < 0 && f.given("max-bad-rows") {
+		return from, to, usageError("--max-bad-rows: %d is negative", f.maxBadRows)
+	}
+	if f.workers < 1 {
+		return from, to, usageError("--workers: %d is not positive", f.workers)
+	}
+	if !slices.Contains([]string{"auto", "plain", "none"}, f.progress) {
+		return from, to, usageError("--progress: %q is not auto, plain or none", f.progress)
+	}
+	if f.logFormat != "" {
+		if _, err := flowlog.ParseLogFormat(f.logFormat); err != nil {
+			return from, to, usageError("%v", err)
+		}
+	}
+	if f.columns != "" {
+		if _, err := flowlog.ParseColumns(f.columns, flowlog.DefaultLayout()); err != nil {
+			return from, to, usageError("%v", err)
+		}
+	}
+	if from, err = timeFlag("from", f.from); err != nil {
+		return from, to, err
+	}
+	if to, err = timeFlag("to", f.to); err != nil {
+		return from, to, err
+	}
+	if !from.IsZero() && !to.IsZero() && !from.Before(to) {
+		return from, to, usageError("--from %s is not before --to %s", f.from, f.to)
+	}
+	return from, to, nil
+}
+
+// timeFlag reads the value of a flag that names a time; "" is the zero time.
+func timeFlag(flag, text string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	t, err := parseTime(text)
+	if err != nil {
+		return t, usageError("--%s: %v", flag, err)
+	}
+	return t, nil
+}
+
+// readPolicy reads what --policy names.
+func (f *inputFlags) readPolicy(s streams) (*policy.Snapshot, []cloud.Input, error) {
+	snap, inputs, err := cloud.Read(f.policy, cloud.Options{Stdin: s.in})
+	if err != nil {
+		return nil, nil, inputError(err)
+	}
+	return snap, inputs, nil
+}
+
+// replay reads what --logs names, between from and to if they are not zero, and
+// replays it against snap.
+func (f *inputFlags) replay(ctx context.Context, snap *policy.Snapshot, from, to time.Time, s streams) (*engine.Result, *ingest.Report, error) {
+	cfg := engine.StoreConfig(snap)
+	cfg.Workers = f.workers
+	if !from.IsZero() {
+		cfg.From = from.Unix()
+	}
+	if !to.IsZero() {
+		cfg.To = to.Unix()
+	}
+	tally := store.NewTally(cfg)
+	show := newProgress(f.progress, f.quiet, s.err)
+	read, err := ingest.Read(ctx, f.logs, ingest.Options{
+		LogFormat:  f.logFormat,
+		LogFormats: logFormats(snap),
+		Columns:    f.columns,
+		Workers:    f.workers,
+		Strict:     f.strict,
+		MaxBadRows: f.maxBadRows,
+		Stdin:      s.in,
+		Progress:   show.update,
+	}, tally)
+	show.done()
+	if err != nil {
+		return nil, nil, err
+	}
+	conns := tally.Finish()
+	if err := unusable(conns, snap, read); err != nil {
+		return nil, nil, err
+	}
+	res, err := engine.Replay(ctx, conns, snap, f.workers)
+	if err != nil {
+		return nil, nil, err
+	}
+	return res, read, nil
+}
+
+// unusable says why nothing can be said of these logs and this policy at all.
+func unusable(c *store.Connections, snap *policy.Snapshot, read *ingest.Report) error {
+	l := c.Ledger()
+	total := l.Total() + read.Ledger.Total()
+	for i, r := 0, new(store.Row); i < c.Len(); i++ {
+		c.Row(i, r)
+		total += r.Records
+	}
+	switch {
+	case total == 0 && c.Outside() > 0:
+		return inputError(fmt.Errorf("no record of the logs lies in the window that was asked for; %d lie outside", c.Outside()))
+	case total == 0:
+		return inputError(errors.New("the logs hold no record"))
+	}
+	if lost := read.Ledger[flow.Malformed] + read.Ledger[flow.Unsupported]; total > 0 && lost == total {
+		msg := "no record could be used"
+		for _, reasons := range []flowlog.Reasons{read.Stats.Malformed, read.Stats.Unsupported} {
+			if first, ok := reasons.First(); ok {
+				msg += ": " + first.String()
+				break
+			}
+		}
+		return inputError(errors.New(msg))
+	}
+	known := 0
+	for _, name := range c.Interfaces() {
+		if _, ok := snap.Interface(name); ok {
+			known++
+		}
+	}
+	if known == 0 && len(c.Interfaces()) > 0 {
+		return &exitError{
+			code:  exitInput,
+			cause: errors.New("no interface of the logs occurs in the policy"),
+			hint:  fmt.Sprintf("%d in the logs, %d in the policy; are both from the same account and region?", len(c.Interfaces()), len(snap.Interfaces)),
+		}
+	}
+	return nil
+}
+
+// logFormats gives the field order of each described flow log.
+func logFormats(snap *policy.Snapshot) map[string]string {
+	out := make(map[string]string)
+	for _, l := range snap.FlowLogs {
+		if l.Format != "" {
+			out[l.ID] = l.Format
+		}
+	}
+	return out
+}

@@ -165,6 +165,7 @@ func TestReplayDoesNotDependOnOrderOrWorkers(t *testing.T) {
 // oracle judges one record at a time.
 type oracle struct {
 	snap    *policy.Snapshot
+	paths   map[string][]policy.Stage // by interface and direction
 	store   *store.Connections
 	cfg     store.Config
 	rowOf   map[string]int
@@ -181,7 +182,7 @@ func rowKey(r *store.Row, name string) string {
 }
 
 func newOracle(snap *policy.Snapshot, res *engine.Result) *oracle {
-	o := &oracle{snap: snap, store: res.Store, cfg: engine.StoreConfig(snap), rowOf: make(map[string]int), openers: res.Openers,
+	o := &oracle{snap: snap, paths: make(map[string][]policy.Stage), store: res.Store, cfg: engine.StoreConfig(snap), rowOf: make(map[string]int), openers: res.Openers,
 		hits: make(map[string]map[string]bool), decisive: make(map[string]map[string]bool), possible: make(map[string]map[string]bool)}
 	var row store.Row
 	for i := range res.Store.Len() {
@@ -189,6 +190,16 @@ func newOracle(snap *policy.Snapshot, res *engine.Result) *oracle {
 		o.rowOf[rowKey(&row, res.Store.Interfaces()[row.Interface])] = i
 	}
 	return o
+}
+
+func (o *oracle) path(id string, d flow.Direction) []policy.Stage {
+	key := id + " " + d.String()
+	p, ok := o.paths[key]
+	if !ok {
+		p = o.snap.Path(id, d)
+		o.paths[key] = p
+	}
+	return p
 }
 
 func mark(m map[string]map[string]bool, refs []policy.Ref, conn string) {
@@ -241,7 +252,7 @@ func (o *oracle) see(rec *flow.Record) {
 			LocalPort: x.LocalPort, RemotePort: x.RemotePort, ICMP: policy.AnyICMP}
 		back := c
 		back.Direction = x.Packet
-		path, backPath := o.snap.Path(rec.Interface, x.Opener), o.snap.Path(rec.Interface, x.Packet)
+		path, backPath := o.path(rec.Interface, x.Opener), o.path(rec.Interface, x.Packet)
 		request, reply := policy.Decide(path, &c).Verdict, policy.Allowed
 		if x.IsReply() {
 			reply = policy.DecidePacket(backPath, &back).Verdict
@@ -270,10 +281,19 @@ func (o *oracle) see(rec *flow.Record) {
 
 		accepted := rec.Action == flow.Accept || x.IsReply()
 		conn := fmt.Sprint(rec.Interface, x.Opener, row.Proto, x.Remote, x.Port, x.PortHi, accepted)
+		// Every stage is asked, whatever the ones before it said; but none after one
+		// that allows all.
 		groups := policy.Allowed
-		for _, st := range path {
-			if st.Stateful {
-				groups = st.Decide(&c).Verdict
+		for i := range path {
+			sd := path[i].Decide(&c)
+			switch {
+			case !path[i].Stateful || groups == policy.Denied:
+			case sd.Verdict != policy.Allowed:
+				groups = sd.Verdict
+			}
+			if sd.Action == policy.AllowAll {
+				path = path[:i+1]
+				break
 			}
 		}
 		see := func(st *policy.Stage, c *policy.Conn, accepted bool) {

@@ -106,7 +106,7 @@ func (s *Snapshot) groupStage(f *Interface, d flow.Direction) Stage {
 	if len(intra.Rules) > 0 {
 		st.Tiers = append(st.Tiers, intra)
 	}
-	st.Tiers = append(st.Tiers, s.groupTier(f.Groups, d))
+	st.Tiers = append(st.Tiers, s.groupTier(p, f.Groups, d))
 	if len(p.Admitted) > 0 {
 		m := NewMatch(d, AnyProto, netset.AllPorts, AnyICMP, AddrSet{Prefixes: p.Admitted})
 		st.Tiers = append(st.Tiers, Tier{Name: AdmittedTier, Rules: []Rule{{Ref: Ref{ImplicitOwner, "platform:" + GroupStage + ":" + d.String()},
@@ -157,16 +157,21 @@ func (s *Snapshot) findMixed() {
 	}
 }
 
-// groupTier joins the rules of groups in direction d.
-func (s *Snapshot) groupTier(groups []string, d flow.Direction) Tier {
+// groupTier joins the rules of groups, on platform p, in direction d.
+func (s *Snapshot) groupTier(p *Platform, groups []string, d flow.Direction) Tier {
 	tier := Tier{Name: RuleTier}
 	for _, id := range groups {
 		g, ok := s.Group(id)
 		if !ok {
-			// The interface carries a group whose rules are not here: it may allow anything.
+			// The interface carries a group whose rules are not here: it may allow anything,
+			// and deny anything where its rules can.
 			m := NewMatch(d, AnyProto, netset.AllPorts, AnyICMP, AddrSet{Unknown: true})
-			tier.Rules = append(tier.Rules, Rule{Ref: Ref{ImplicitOwner, "unknown-group:" + id + ":" + d.String()},
-				Direction: d, Action: Allow, Match: []Match{m}, Implicit: true})
+			may := Rule{Ref: Ref{ImplicitOwner, "unknown-group:" + id + ":" + d.String()}, Direction: d, Action: Allow, Match: []Match{m}, Implicit: true}
+			tier.Rules = append(tier.Rules, may)
+			if p.GroupsDeny {
+				may.Ref.Rule, may.Action = may.Ref.Rule+":deny", Deny
+				tier.Rules = append(tier.Rules, may)
+			}
 			continue
 		}
 		for i := range g.Rules {
@@ -183,7 +188,7 @@ func (s *Snapshot) specStage(f *Interface, spec *StageSpec, d flow.Direction) St
 	st := Stage{Name: spec.Name, Stateful: true, Exempt: s.PlatformOf(f).Exempt,
 		Default: spec.Defaults[sideOf(d)], DefaultRef: DefaultRef(spec.Name, d)}
 	for _, groups := range spec.Tiers {
-		tier := s.groupTier(groups, d)
+		tier := s.groupTier(s.PlatformOf(f), groups, d)
 		if len(groups) > 0 {
 			tier.Name = groups[0]
 		}

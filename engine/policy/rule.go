@@ -201,9 +201,12 @@ func (r *Rule) Protocol() string {
 
 // Ports returns the service ports of r as reports write them: "443", "8000-8100", or
 // "all" (also for protocols without ports); "type 8", "type 3 code 4" for ICMP rules
-// that are restricted.
+// that are restricted; the list's id where they come from a list.
 func (r *Rule) Ports() string {
-	if len(r.Match) == 0 {
+	switch {
+	case r.PortList != "":
+		return r.PortList
+	case len(r.Match) == 0:
 		return "all"
 	}
 	m := &r.Match[0]

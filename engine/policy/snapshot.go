@@ -102,6 +102,8 @@ type Platform struct {
 	// if the other direction has a rule for every address and all ports; then their
 	// replies pass by that rule, and removing the first one cuts them at once.
 	OpenUntracked bool
+	// GroupsDeny: rules of groups may deny, so a group that is not here might.
+	GroupsDeny bool
 }
 
 // Group is a security group.
@@ -146,6 +148,11 @@ type FlowLog struct {
 	Format       string // LogFormat, empty: the default
 	Created      time.Time
 	Failed       string // delivery error; empty: none
+	// What the log leaves out is no evidence for that part of the traffic.
+	Inactive bool          // records nothing now
+	IPv4Only bool          // IPv6 traffic is not captured
+	Paths    []string      // only traffic of these paths is captured, by the platform's words; empty: all
+	Interval time.Duration // longest time that a record sums up; 0: not known
 }
 
 // Missing names something that the snapshot lacks and what follows from that.

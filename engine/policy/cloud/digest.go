@@ -22,6 +22,9 @@ func RuleDigest(r *policy.Rule) string {
 func substance(r *policy.Rule) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s %d", r.Direction, r.Action, r.Rank)
+	if r.PortList != "" {
+		fmt.Fprintf(&b, " ports of %s", r.PortList)
+	}
 	for i := range r.Match {
 		m := &r.Match[i]
 		fmt.Fprintf(&b, "; %x icmp %d %d local %s remote %s", m.Protos, m.ICMP.Type, m.ICMP.Code, m.LocalPorts, m.RemotePorts)

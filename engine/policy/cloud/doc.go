@@ -28,9 +28,10 @@
 //	  N ingress|egress allow|deny BOX [options as above]
 //	subnet ID CIDR… [vpc=ID]
 //	list ID CIDR… [max=N name=WORD provider unknown]
-//	flowlog ID RESOURCE ALL|ACCEPT|REJECT [format=WORD created=TIME failed=WORD]
+//	flowlog ID RESOURCE ALL|ACCEPT|REJECT [format=WORD created=TIME failed=WORD
+//	          paths=WORD[,WORD]… interval=DURATION ipv4-only inactive]
 //	missing WHAT "effect"
-//	platform CIDR…|none [acl-exempt=CIDR]… [admitted=CIDR]… [quota=N open-untracked id=ID]
+//	platform CIDR…|none [acl-exempt=CIDR]… [admitted=CIDR]… [quota=N open-untracked groups-deny id=ID]
 //	taken TIME
 //
 // A BOX is one set of connections:

@@ -36,9 +36,16 @@ func nameUnresolved(s *policy.Snapshot) {
 			}
 		}
 	}
+	rules := make([][]policy.Rule, 0, len(s.Groups)+len(s.ACLs))
 	for i := range s.Groups {
-		for j := range s.Groups[i].Rules {
-			for _, r := range s.Groups[i].Rules[j].Refs() {
+		rules = append(rules, s.Groups[i].Rules)
+	}
+	for i := range s.ACLs {
+		rules = append(rules, s.ACLs[i].Rules)
+	}
+	for _, of := range rules {
+		for j := range of {
+			for _, r := range of[j].Refs() {
 				switch {
 				case r.Dead != "":
 				case r.Kind == policy.ListSet && !known[r.ID]:

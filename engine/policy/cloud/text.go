@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/sgadvise/sgadvise/engine/policy"
 )
@@ -401,13 +402,25 @@ func (r *textReader) flowLog(w *words) error {
 	default:
 		return fmt.Errorf("traffic %q is none of ALL, ACCEPT, REJECT", t.text)
 	}
-	var created string
-	err = options(w, map[string]*string{"format": &l.Format, "failed": &l.Failed, "created": &created}, nil, nil)
+	var created, paths, interval string
+	err = options(w, map[string]*string{"format": &l.Format, "failed": &l.Failed, "created": &created, "paths": &paths, "interval": &interval},
+		map[string]*bool{"ipv4-only": &l.IPv4Only, "inactive": &l.Inactive}, nil)
 	if err == nil && created != "" {
 		l.Created, err = parseTime("created", created)
 	}
+	l.Paths = sortStrings(splitWords(paths))
+	if err == nil && interval != "" {
+		if l.Interval, err = time.ParseDuration(interval); err != nil || l.Interval <= 0 {
+			err = fmt.Errorf("interval: %q is not a time like 10m", interval)
+		}
+	}
 	r.s.FlowLogs = append(r.s.FlowLogs, l)
 	return err
+}
+
+// splitWords splits a list at its commas and drops what is empty.
+func splitWords(s string) []string {
+	return strings.FieldsFunc(s, func(c rune) bool { return c == ',' })
 }
 
 func (r *textReader) missing(w *words) error {
@@ -449,7 +462,7 @@ func (r *textReader) platform(w *words) error {
 		*to = append(*to, x)
 	}
 	w.rest = rest
-	err := options(w, map[string]*string{"id": &p.ID, "quota": &quota}, map[string]*bool{"open-untracked": &p.OpenUntracked}, exempt)
+	err := options(w, map[string]*string{"id": &p.ID, "quota": &quota}, map[string]*bool{"open-untracked": &p.OpenUntracked, "groups-deny": &p.GroupsDeny}, exempt)
 	if err == nil && quota != "" {
 		n, e := strconv.ParseUint(quota, 10, 31)
 		if e != nil {

@@ -79,6 +79,7 @@ func formatPlatform(b *strings.Builder, p *policy.Platform) {
 		b.WriteString(" quota=" + strconv.Itoa(p.Quota))
 	}
 	flag(b, "open-untracked", p.OpenUntracked)
+	flag(b, "groups-deny", p.GroupsDeny)
 	b.WriteByte('\n')
 }
 
@@ -206,5 +207,11 @@ func formatFlowLog(b *strings.Builder, l *policy.FlowLog) {
 		b.WriteString(" created=" + formatTime(l.Created))
 	}
 	option(b, "failed", l.Failed)
+	option(b, "paths", strings.Join(l.Paths, ","))
+	if l.Interval > 0 {
+		b.WriteString(" interval=" + l.Interval.String())
+	}
+	flag(b, "ipv4-only", l.IPv4Only)
+	flag(b, "inactive", l.Inactive)
 	b.WriteByte('\n')
 }

@@ -22,7 +22,8 @@ type Options struct {
 	// LogFormats gives the LogFormat by flow log id (fl-…), which the names of
 	// objects in S3 carry. It is asked where LogFormat is empty.
 	LogFormats map[string]string
-	// Columns are the names of the columns of CSV without a header line.
+	// Columns are the names of the columns of CSV without a header line, with commas
+	// between them whatever the CSV has.
 	Columns string
 
 	Workers    int   // decoders that run at once; 0: one per processor
@@ -52,8 +53,8 @@ type Report struct {
 // File is the account of one file.
 type File struct {
 	Path        string
-	Format      string // vpc-text, csv, json, parquet or empty
-	Compression string // gzip, zstd or none
+	Format      string // vpc-text, csv, json, parquet or empty; alibaba-text, alibaba-csv and so on
+	Compression string // gzip, zstd, snappy or none
 	Bytes       int64  // as stored
 	Records     uint64
 	Digest      string // "sha256:" and the hexadecimal digest of the bytes as stored
@@ -68,10 +69,16 @@ const (
 	formatParquet = "parquet"
 	formatEmpty   = "empty"
 
-	compressionNone = "none"
-	compressionGzip = "gzip"
-	compressionZstd = "zstd"
+	compressionNone   = "none"
+	compressionGzip   = "gzip"
+	compressionZstd   = "zstd"
+	compressionSnappy = "snappy"
 )
+
+// alibabaFormats are the names of formats where the fields have those of Alibaba Cloud.
+var alibabaFormats = map[string]string{
+	formatText: "alibaba-text", formatCSV: "alibaba-csv", formatJSON: "alibaba-json", formatParquet: "alibaba-parquet",
+}
 
 // Read reads the flow logs that paths name into tally, which the caller finishes.
 //

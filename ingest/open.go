@@ -9,6 +9,7 @@ import (
 	"hash"
 	"io"
 	"os"
+	"strings"
 	"sync/atomic"
 
 	"github.com/klauspost/compress/gzip"
@@ -95,7 +96,8 @@ func openSource(path string, stdin io.Reader, total *atomic.Int64) (*source, err
 	return s, nil
 }
 
-// decompress sets s.text by the magic number at the front.
+// decompress sets s.text by the magic number at the front, or, where the form of the
+// data has none, by what it decompresses to.
 func (s *source) decompress(br *bufio.Reader) error {
 	magic, _ := br.Peek(4)
 	switch {
@@ -120,8 +122,19 @@ func (s *source) decompress(br *bufio.Reader) error {
 		s.close = func() { z.Close(); closeFile() }
 		s.unpacked.r = z
 	default:
-		s.text = br
-		return nil
+		r, found, err := snappyReader(br, strings.HasSuffix(strings.ToLower(s.path), snappySuffix))
+		switch {
+		case err != nil:
+			s.compression, s.unpacked.err = compressionSnappy, err
+			return err
+		case !found && r == br:
+			s.text = br
+			return nil
+		case !found:
+			s.text = bufio.NewReaderSize(r, rawBuffer)
+			return nil
+		}
+		s.compression, s.unpacked.r = compressionSnappy, r
 	}
 	s.text = bufio.NewReaderSize(&s.unpacked, sniffBytes)
 	return nil
@@ -155,7 +168,7 @@ func (s *source) format(l *layouts) (format string, layout *flowlog.Layout, err 
 		return formatParquet, nil, nil
 	}
 	head = bytes.TrimPrefix(head, []byte(byteOrderMark))
-	if what := binary(head); what != "" {
+	if what := notText(head); what != "" {
 		return "", nil, fmt.Errorf("no flow log: %s", what)
 	}
 	head = bytes.TrimLeft(head, " \t\r\n")
@@ -167,23 +180,53 @@ func (s *source) format(l *layouts) (format string, layout *flowlog.Layout, err 
 		return formatJSON, text, nil
 	}
 	line, _, _ := bytes.Cut(head, []byte("\n"))
-	comma := flowlog.CommaLayout(text)
-	if header, _ := comma.Scan(line); header != comma && bytes.IndexByte(line, ',') >= 0 {
-		return formatCSV, comma, nil
-	}
-	if commas := bytes.Count(line, []byte(",")); commas > bytes.Count(line, []byte(" ")) {
-		if l.columns != nil {
-			return formatCSV, l.columns, nil
-		}
-		return formatCSV, comma, nil
+	if layout := l.csvFor(line, text); layout != nil {
+		return formatCSV, layout, nil
 	}
 	return formatText, text, nil
 }
 
+// csvFor returns the layout under which the lines of a file start if its first line
+// is CSV, and nil if it is not. Commas, tabs and bars are told from text by a header
+// line, by the number of columns given or by their number. Spaces, which text has too,
+// need a header line or columns that text does not explain.
+func (l *layouts) csvFor(line []byte, text *flowlog.Layout) *flowlog.Layout {
+	quote := byte('"')
+	if line[0] == '\'' {
+		quote = '\''
+	}
+	plain, _ := text.Scan(line)
+	spaced := plain == text && !text.Fits(line)
+	for _, sep := range []byte(",\t| ") {
+		start := flowlog.CSVLayout(sep, quote, text)
+		header, _ := start.Scan(line)
+		if header != start && bytes.IndexByte(line, sep) >= 0 && (sep != ' ' || spaced) {
+			return start
+		}
+	}
+	if l.columns != nil {
+		for _, sep := range []byte(",\t| ") {
+			if c := l.columns.Separated(sep, quote); bytes.IndexByte(line, sep) >= 0 && c.Fits(line) && (sep != ' ' || spaced) {
+				return c
+			}
+		}
+	}
+	for _, sep := range []byte(",\t|") {
+		if bytes.Count(line, []byte{sep}) <= bytes.Count(line, []byte(" ")) {
+			continue
+		}
+		if l.columns != nil {
+			return l.columns.Separated(sep, quote)
+		}
+		return flowlog.CSVLayout(sep, quote, text)
+	}
+	return nil
+}
+
 const byteOrderMark = "\ufeff"
 
-// binary says what data that is not text looks like, or nothing if it is text.
-func binary(head []byte) string {
+// notText says what data that is not text looks like, or nothing if it is text.
+func notText(head []byte) string {
 	for _, m := range []struct{ magic, what string }{
 		{"PK\x03\x04", "a zip archive"},
 		{"BZh", "bzip2 data"},

@@ -339,6 +339,9 @@ func (p *pipeline) report() *Report {
 	for i := range p.files {
 		f := &p.files[i]
 		f.Records = f.Stats.Records
+		if name, ok := alibabaFormats[f.Format]; ok && f.Stats.Alibaba {
+			f.Format = name
+		}
 		r.Files[i] = f.File
 		r.Stats.Merge(&f.Stats)
 	}

@@ -70,7 +70,7 @@ func checkLine(t *testing.T, b *bench, line string, names []string, l *Layout) {
 		return
 	}
 	got, stats := b.decode(line, l)
-	want, isRecord := slowLine(line, names, l.comma, l.assumed)
+	want, isRecord := slowLine(line, names, l.sep != 0, l.assumed)
 	var wantStats Stats
 	var wantRecords []flow.Record
 	if isRecord {
@@ -92,7 +92,7 @@ func checkLine(t *testing.T, b *bench, line string, names []string, l *Layout) {
 	}
 	causes := func(s *Stats) string {
 		m := s.Malformed
-		if l.comma && m.Total() > 0 && (m[causeBareQuote] != nil || m[causeOpenQuote] != nil || m[causeTail] != nil) {
+		if l.sep != 0 && m.Total() > 0 && (m[causeBareQuote] != nil || m[causeOpenQuote] != nil || m[causeTail] != nil) {
 			m = Reasons{"csv": &Reason{Count: 1}}
 		}
 		return fmt.Sprint(s.Records, s.Rows, m.Names(), s.Unsupported.Names())
@@ -108,7 +108,7 @@ func TestTextEqualsTheSlowReading(t *testing.T) {
 		"interface-id pkt-srcaddr pkt-dstaddr srcport dstport protocol start action type",
 		"srcaddr dstaddr srcport dstport protocol start end action flow-direction"} {
 		names := strings.Fields(format)
-		layouts := []*Layout{newLayout(names, false)}
+		layouts := []*Layout{newLayout(names, 0)}
 		if format == defaultNames {
 			layouts = append(layouts, DefaultLayout())
 		}
@@ -123,7 +123,7 @@ func TestTextEqualsTheSlowReading(t *testing.T) {
 func TestCSVEqualsTheSlowReading(t *testing.T) {
 	r, b := rand.New(rand.NewPCG(43, 43)), newBench()
 	names := strings.Fields(v5Names)
-	l := newLayout(names, true)
+	l := newLayout(names, ',')
 	for range 6000 {
 		line := randomLine(r, names, ",")
 		checkLine(t, b, line, names, l)
@@ -142,9 +142,9 @@ func FuzzText(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, line string) {
 		checkLine(t, b, line, names, DefaultLayout())
-		checkLine(t, b, line, names, newLayout(names, false))
+		checkLine(t, b, line, names, newLayout(names, 0))
 		v5 := strings.Fields(v5Names)
-		checkLine(t, b, line+" vpc-1 subnet-1 - 2 IPv4 "+line, v5, newLayout(v5, false))
+		checkLine(t, b, line+" vpc-1 subnet-1 - 2 IPv4 "+line, v5, newLayout(v5, 0))
 	})
 }
 
@@ -158,7 +158,7 @@ func FuzzCSV(f *testing.F) {
 		if strings.Contains(line, "\r") {
 			return // encoding/csv drops some carriage returns inside values
 		}
-		checkLine(t, b, line, names, newLayout(names, true))
+		checkLine(t, b, line, names, newLayout(names, ','))
 	})
 }
 
@@ -179,9 +179,9 @@ func BenchmarkDecode(b *testing.B) {
 		layout     *Layout
 	}{
 		{"v2", v2.String(), DefaultLayout()},
-		{"v5", v5.String(), newLayout(strings.Fields(v5Names), false)},
-		{"csv", strings.ReplaceAll(v2.String(), " ", ","), newLayout(strings.Fields(defaultNames), true)},
-		{"csv-quoted", quoted.String(), newLayout(strings.Fields(defaultNames), true)},
+		{"v5", v5.String(), newLayout(strings.Fields(v5Names), 0)},
+		{"csv", strings.ReplaceAll(v2.String(), " ", ","), newLayout(strings.Fields(defaultNames), ',')},
+		{"csv-quoted", quoted.String(), newLayout(strings.Fields(defaultNames), ',')},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			d := NewLineDecoder(func(*store.Batch) error { return nil })

@@ -1,6 +1,9 @@
 package flowlog
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Field is a field of a flow log record, as far as this program reads it. Several
 // names may mean one Field; names that feed nothing are all Carried.
@@ -27,6 +30,8 @@ const (
 	PktDstAddr                  // Batch.PktDst
 	FlowDirection               // Batch.Direction
 	Version                     // no column; tells the default layout
+	ENIDirection                // Alibaba's way to say FlowDirection, and stands for it in a layout of that dialect
+	VSwitchID                   // no column; shows whether values stand under the right names
 	TransitGateway              // any field only transit gateway flow logs have: such rows are unsupported
 	Message                     // a whole record as text in one column or key (CloudWatch Logs)
 
@@ -35,8 +40,9 @@ const (
 
 // fieldTable lists every known name: the fields of VPC flow logs by version as
 // LogFormat spells them, then those of transit gateway flow logs, then the other
-// names that queries and log services give to the same fields. Case, hyphens and
-// underscores do not matter, so camelCase and underscore spellings need no row.
+// names that queries and log services give to the same fields, then the names of
+// Alibaba Cloud that AWS does not have. Case, hyphens and underscores do not matter,
+// so camelCase and underscore spellings need no row.
 var fieldTable = []struct {
 	name  string
 	since int // version of the record format; 0: not a LogFormat name
@@ -151,21 +157,71 @@ var fieldTable = []struct {
 	{"@log-stream", 0, Carried},
 	{"@log", 0, Carried},
 	{"@ptr", 0, Carried},
+
+	// Alibaba Cloud. The first three tell its dialect, see alibabaNames.
+	{"eni-id", 0, InterfaceID},
+	{"vswitch-id", 0, VSwitchID},
+	{"vm-id", 0, Carried},
+	{"direction", 0, ENIDirection},
+	{"raffic-path", 0, Carried}, // as older pages of its guide spell traffic_path
+	{"srctype", 0, Carried},
+	{"dsttype", 0, Carried},
 }
 
-var fieldByName = func() map[string]Field {
-	m := make(map[string]Field, len(fieldTable))
+// alibabaNames are names that only Alibaba Cloud gives to fields of flow logs: where
+// one of them stands, the others are read in its dialect.
+var alibabaNames = [...]string{"eni-id", "vswitch-id", "vm-id"}
+
+// A nameInfo is what a name means.
+type nameInfo struct {
+	field   Field
+	alibaba bool // tells the dialect
+}
+
+// nameTable has every name of fieldTable as it stands there, which is how most logs
+// spell it, and folded.
+var nameTable = func() map[string]nameInfo {
+	m := make(map[string]nameInfo, 2*len(fieldTable))
 	for _, f := range fieldTable {
-		m[foldName(f.name)] = f.field
+		n := nameInfo{f.field, slices.Contains(alibabaNames[:], f.name)}
+		m[f.name], m[foldName(f.name)] = n, n
 	}
 	return m
 }()
 
+// lookupName returns what name means and whether it is known at all.
+func lookupName(name string) (nameInfo, bool) {
+	n, known := nameTable[name]
+	if !known {
+		n, known = nameTable[foldName(name)]
+	}
+	// Names in front of which Log Service puts two underscores are its own: they are
+	// about the way of a record (__time__ is when it arrived), never about the flow.
+	return n, known || strings.HasPrefix(name, "__")
+}
+
 // LookupField returns the field that name means and whether the name is known at
 // all. Case, hyphens and underscores do not matter.
 func LookupField(name string) (Field, bool) {
-	f, known := fieldByName[foldName(name)]
-	return f, known
+	n, known := lookupName(name)
+	return n.field, known
+}
+
+// lookupIn is LookupField for a name that stands among others of a known dialect.
+func lookupIn(name string, alibaba bool) (Field, bool) {
+	f, known := LookupField(name)
+	switch {
+	case f != ENIDirection:
+		return f, known
+	case alibaba:
+		return FlowDirection, true
+	}
+	return Carried, false
+}
+
+// speaksAlibaba reports whether names are those of Alibaba Cloud.
+func speaksAlibaba(names []string) bool {
+	return slices.ContainsFunc(names, func(name string) bool { n, _ := lookupName(name); return n.alibaba })
 }
 
 // fieldNames are the names of fields in messages.
@@ -175,6 +231,7 @@ var fieldNames = [NumFields]string{
 	Bytes: "bytes", Start: "start", End: "end", Action: "action", LogStatus: "log-status",
 	TCPFlags: "tcp-flags", Type: "type", PktSrcAddr: "pkt-srcaddr", PktDstAddr: "pkt-dstaddr",
 	FlowDirection: "flow-direction", Version: "version", TransitGateway: "tgw-id", Message: "message",
+	ENIDirection: "direction", VSwitchID: "vswitch-id",
 }
 
 // String returns the name of f as LogFormat spells it.

@@ -25,19 +25,25 @@ const (
 const (
 	partialPage = "the last page names a next one (nextToken)"
 	partialRows = "as many rows as one Logs Insights query returns at most"
+	partialLogs = "the query was not complete (progress)"
+	partialHits = "as many logs as one GetLogs call returns at most"
 )
 
-// insightsLimit is the most rows that get-query-results returns.
-const insightsLimit = 10000
+// The most rows that get-query-results returns, and the most logs that GetLogs does.
+const (
+	insightsLimit = 10000
+	getLogsLimit  = 100
+)
 
 // jsonWindow bounds how far a line of JSON lines may reach; documents that span
 // lines, or lie on one longer line, are read token by token instead.
 const jsonWindow = 1 << 20
 
 // DecodeJSON decodes the JSON in which records travel: pages of filter-log-events
-// and get-log-events, subscription envelopes, results of Logs Insights queries, and
-// JSON lines that hold the record in "message" or its fields as keys. Several
-// documents may follow each other. Records that are text are read under layout text.
+// and get-log-events, subscription envelopes, results of Logs Insights queries,
+// answers of Alibaba's GetLogs, and JSON lines that hold the record in "message" or
+// its fields as keys. Several documents may follow each other. Records that are text
+// are read under layout text.
 //
 // A line of JSON lines that is not JSON is counted; damage inside a document that
 // spans lines is an error, for nothing after it can be placed. The batch given to
@@ -50,7 +56,10 @@ func DecodeJSON(ctx context.Context, r io.Reader, name string, text *Layout, emi
 		return nil, err
 	}
 	if d.token {
-		d.stats.AddPartial(partialPage, Sample{File: name, Line: d.line, Message: partialPage})
+		d.stats.AddPartial(partialPage, d.sample(partialPage))
+	}
+	if d.full {
+		d.stats.AddPartial(partialHits, d.sample(partialHits))
 	}
 	return d.stats, d.lines.Flush()
 }
@@ -67,14 +76,21 @@ type jsonDecoder struct {
 	ends *newlines     // what top reads from
 
 	token bool // the document read last names a next page
+	full  bool // the document read last is an answer of GetLogs as long as one can be
 
 	cells []byte // the values of a record given as keys
 	pos   [NumFields]span
 }
 
-// flatLayout is the layout of records given as keys and values.
-var flatLayout = func() *Layout {
-	l := newLayout(nil, true)
+// flatLayout is the layout of records given as keys and values, flatAlibaba the same
+// in that dialect.
+var (
+	flatLayout  = newFlatLayout(false)
+	flatAlibaba = newFlatLayout(true)
+)
+
+func newFlatLayout(alibaba bool) *Layout {
+	l := newLayoutIn(nil, ',', alibaba)
 	for f := range Field(NumFields) {
 		if f != Carried && f != TransitGateway && f != Message {
 			l.col[f] = int16(f)
@@ -82,7 +98,7 @@ var flatLayout = func() *Layout {
 	}
 	l.n, l.lacks = NumFields, ""
 	return l
-}()
+}
 
 func (d *jsonDecoder) input(br *bufio.Reader) error {
 	head, err := br.Peek(jsonWindow)

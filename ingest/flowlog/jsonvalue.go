@@ -51,12 +51,15 @@ func cutOff(err error) error {
 // object that was itself a message.
 func (d *jsonDecoder) object(dec *json.Decoder, depth int) error {
 	var (
-		container, results, ocsf, control, gateway, flat bool
+		container, results, logs, ocsf, control, gateway, flat, alibaba bool
 
 		message, status *string
 		unknown         []string
+		direction       string
+		hits            int
+		answer          progress
 	)
-	d.token = false
+	d.token, d.full = false, false
 	d.cells = d.cells[:0]
 	clear(d.pos[:])
 	for dec.More() {
@@ -71,11 +74,11 @@ func (d *jsonDecoder) object(dec *json.Decoder, depth int) error {
 			if control {
 				each = func(dec *json.Decoder) error { return dec.Decode(&json.RawMessage{}) }
 			}
-			err = d.elements(dec, each)
+			_, err = d.elements(dec, each)
 		case "results":
 			container, results = true, true
 			rows := 0
-			err = d.elements(dec, func(dec *json.Decoder) error { rows++; return d.result(dec) })
+			_, err = d.elements(dec, func(dec *json.Decoder) error { rows++; return d.result(dec) })
 			if rows == insightsLimit {
 				d.stats.AddPartial(partialRows, d.sample(partialRows))
 			}
@@ -91,11 +94,23 @@ func (d *jsonDecoder) object(dec *json.Decoder, depth int) error {
 			var next *string
 			next, err = scalar(dec)
 			d.token = next != nil && *next != ""
+		case "data", "logs", "Logs":
+			var n int
+			var array bool
+			n, array, err = d.logs(dec, depth)
+			hits, logs = hits+n, logs || array
+		case "meta":
+			answer, err = readProgress(dec)
 		case "class_uid", "src_endpoint":
 			ocsf = true
 			err = dec.Decode(&json.RawMessage{})
 		default:
-			f, known := LookupField(key)
+			n, known := lookupName(key)
+			f := n.field
+			alibaba = alibaba || n.alibaba
+			if f == ENIDirection {
+				direction = key
+			}
 			switch {
 			case !known:
 				unknown = append(unknown, clip(key))
@@ -132,36 +147,80 @@ func (d *jsonDecoder) object(dec *json.Decoder, depth int) error {
 	case gateway:
 		d.unsupported(causeGateway)
 	case flat:
+		if direction != "" && !alibaba {
+			unknown = append(unknown, clip(direction))
+		}
 		for _, name := range unknown {
 			d.stats.AddUnknownField(name)
 		}
-		return d.keyed()
+		return d.keyed(alibaba)
+	case logs:
+		d.full = answer.known && hits == getLogsLimit
+		if answer.partial {
+			d.stats.AddPartial(partialLogs, d.sample(partialLogs))
+		}
 	default:
 		d.unsupported(causeNoRecord)
 	}
 	return nil
 }
 
-// elements calls each for every element of an array; other values it skips.
-func (d *jsonDecoder) elements(dec *json.Decoder, each func(*json.Decoder) error) error {
+// logs reads the records of an answer of GetLogs, which are the elements of one of
+// its values, and returns their number, and whether that value is an array at all.
+// What the object around it holds besides stays as it is.
+func (d *jsonDecoder) logs(dec *json.Decoder, depth int) (n int, array bool, err error) {
+	if depth >= maxNesting {
+		return 0, false, dec.Decode(&json.RawMessage{})
+	}
+	token, cells, pos := d.token, bytes.Clone(d.cells), d.pos
+	array, err = d.elements(dec, func(dec *json.Decoder) error {
+		n++
+		return d.value(dec, depth+1)
+	})
+	d.token, d.cells, d.pos = token, cells, pos
+	return n, array, err
+}
+
+// progress is what the meta object of an answer of GetLogs says.
+type progress struct{ known, partial bool }
+
+// readProgress reads a meta object; of another kind of value it knows nothing.
+func readProgress(dec *json.Decoder) (progress, error) {
+	var meta struct {
+		Progress *string `json:"progress"`
+	}
+	err := dec.Decode(&meta)
+	var wrongType *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &wrongType), err == nil && meta.Progress == nil:
+		return progress{}, nil
+	case err != nil:
+		return progress{}, err
+	}
+	return progress{known: true, partial: *meta.Progress != "Complete"}, nil
+}
+
+// elements calls each for every element of an array and returns true; other values
+// it skips.
+func (d *jsonDecoder) elements(dec *json.Decoder, each func(*json.Decoder) error) (array bool, err error) {
 	t, err := dec.Token()
 	if err != nil {
-		return err
+		return false, err
 	}
 	if t != json.Delim('[') {
 		if _, open := t.(json.Delim); open {
-			return skipRest(dec)
+			return false, skipRest(dec)
 		}
-		return nil
+		return false, nil
 	}
 	for dec.More() {
 		d.here(dec)
 		if err := each(dec); err != nil {
-			return err
+			return true, err
 		}
 	}
 	_, err = dec.Token()
-	return err
+	return true, err
 }
 
 // event reads one event of CloudWatch Logs.
@@ -199,7 +258,7 @@ func (d *jsonDecoder) result(dec *json.Decoder) error {
 	clear(d.pos[:])
 	flat := false
 	for _, c := range row {
-		f, known := LookupField(c.Field)
+		f, known := lookupIn(c.Field, false)
 		switch {
 		case !known:
 			d.stats.AddUnknownField(clip(c.Field))
@@ -217,7 +276,7 @@ func (d *jsonDecoder) result(dec *json.Decoder) error {
 		d.unsupported(causeNoRecord)
 		return nil
 	}
-	return d.keyed()
+	return d.keyed(false)
 }
 
 // message reads a record that is text, or JSON once more.
@@ -265,9 +324,13 @@ func (d *jsonDecoder) record(line []byte) error {
 }
 
 // keyed decodes the record whose values set has gathered.
-func (d *jsonDecoder) keyed() error {
+func (d *jsonDecoder) keyed(alibaba bool) error {
 	d.lines.line, d.lines.layout, d.lines.stats = d.line, flatLayout, d.stats
 	d.stats.Records++
+	if alibaba {
+		d.lines.layout, d.stats.Alibaba = flatAlibaba, true
+		d.pos[FlowDirection] = d.pos[ENIDirection]
+	}
 	return d.lines.record(d.cells, d.pos[:])
 }
 

@@ -14,10 +14,12 @@ const maxColumns = 1 << 10
 // Layout says which column of a line holds which field. It is immutable and safe for
 // concurrent use.
 type Layout struct {
-	comma bool // columns are separated by commas, not by runs of spaces
+	sep   byte // what separates columns; 0: runs of spaces
+	quote byte // what may enclose a value, where sep is not 0
 	n     int  // number of columns
 	col   [NumFields]int16
 
+	alibaba bool     // in the dialect of Alibaba Cloud
 	assumed bool     // the default layout, for want of anything better: each line must have its exact shape
 	fault   string   // not empty: no line can be read by this layout, and why
 	lacks   string   // not empty: flows cannot be made of its lines, and why
@@ -33,7 +35,7 @@ const defaultNames = "version account-id interface-id srcaddr dstaddr srcport ds
 // the default format. It takes a line only if it has the exact shape: 14 fields,
 // version 2, addresses in fields 4 and 5, an action and a log status at the end.
 func DefaultLayout() *Layout {
-	l := newLayout(strings.Fields(defaultNames), false)
+	l := newLayout(strings.Fields(defaultNames), 0)
 	l.assumed = true
 	return l
 }
@@ -57,12 +59,13 @@ func ParseLogFormat(format string) (*Layout, error) {
 			return nil, fmt.Errorf("log format: %q is not a field name", names[i])
 		}
 	}
-	return checked("log format", newLayout(names, false))
+	return checked("log format", newLayout(names, 0))
 }
 
 // ParseColumns returns the layout of comma-separated lines without a header line,
-// given the names of their columns separated by commas. A column that holds whole
-// records as text is read under layout text.
+// given the names of their columns separated by commas; [Layout.Separated] makes of
+// it that of lines separated otherwise. A column that holds whole records as text is
+// read under layout text.
 func ParseColumns(columns string, text *Layout) (*Layout, error) {
 	names := strings.Split(columns, ",")
 	for i, name := range names {
@@ -71,7 +74,7 @@ func ParseColumns(columns string, text *Layout) (*Layout, error) {
 			return nil, fmt.Errorf("columns: column %d has no name", i+1)
 		}
 	}
-	l := newLayout(names, true)
+	l := newLayout(names, ',')
 	l.text = text
 	return checked("columns", l)
 }
@@ -86,16 +89,44 @@ func checked(what string, l *Layout) (*Layout, error) {
 	return l, nil
 }
 
-// Comma reports whether columns are separated by commas.
-func (l *Layout) Comma() bool { return l.comma }
+// Separated returns l for lines with sep between their columns and quote around
+// values that need it.
+func (l *Layout) Separated(sep, quote byte) *Layout {
+	s := *l
+	s.sep, s.quote = sep, quote
+	return &s
+}
+
+// Fits reports whether line has as many values as l has columns and, for the default
+// layout, its version. It is how a reader chooses among layouts; whether the values
+// make sense is for the decoder to say.
+func (l *Layout) Fits(line []byte) bool {
+	line = bytes.TrimSuffix(line, []byte("\r"))
+	pos := make([]span, l.n+1)
+	base, n := line, 0
+	if l.sep == 0 {
+		n = splitSpaces(line, pos)
+	} else {
+		var wrong string
+		if base, n, wrong = new(LineDecoder).splitSeparated(line, l.sep, l.quote, pos); wrong != "" {
+			return false
+		}
+	}
+	return n == l.n && (!l.assumed || string(base[pos[0].lo:pos[0].hi]) == "2")
+}
 
 // UnknownFields returns the names in l that are not in the table of fields.
 func (l *Layout) UnknownFields() []string { return l.unknown }
 
 func (l *Layout) has(f Field) bool { return l.col[f] >= 0 }
 
-func newLayout(names []string, comma bool) *Layout {
-	l := &Layout{comma: comma, n: len(names)}
+func newLayout(names []string, sep byte) *Layout {
+	return newLayoutIn(names, sep, speaksAlibaba(names))
+}
+
+// newLayoutIn is newLayout for names that leave out some which tell the dialect.
+func newLayoutIn(names []string, sep byte, alibaba bool) *Layout {
+	l := &Layout{sep: sep, quote: '"', n: len(names), alibaba: alibaba}
 	for f := range l.col {
 		l.col[f] = -1
 	}
@@ -104,7 +135,7 @@ func newLayout(names []string, comma bool) *Layout {
 		return l
 	}
 	for i, name := range names {
-		f, known := LookupField(name)
+		f, known := lookupIn(name, l.alibaba)
 		switch {
 		case !known:
 			l.unknown = append(l.unknown, clip(name))
@@ -176,8 +207,8 @@ func (l *Layout) mayBeHeader(line []byte) bool {
 		return false
 	}
 	c := line[0]
-	if l.comma {
-		return nameStart(c) || c == '"' || c == ' '
+	if l.sep != 0 {
+		return nameStart(c) || c == l.quote || c == ' '
 	}
 	return 'a' <= c && c <= 'z' || c == ' '
 }
@@ -189,21 +220,21 @@ func (l *Layout) header(line []byte) *Layout {
 	if l.source != "" && string(line) == l.source {
 		return l
 	}
-	if !l.comma {
+	if l.sep == 0 {
 		return spaceHeader(line)
 	}
-	h := commaHeader(line)
+	h := separatedHeader(line, l.sep, l.quote)
 	if h != nil {
 		h.text = l.text
 	}
 	return h
 }
 
-// CommaLayout returns a layout under which a file of comma-separated lines starts
-// whose first line is a header line. Columns that hold whole records as text are
-// read under layout text.
-func CommaLayout(text *Layout) *Layout {
-	return &Layout{comma: true, text: text, fault: "no header line; give --columns"}
+// CSVLayout returns a layout under which a file starts whose first line is a header
+// line, with sep between columns and quote around values that need it. Columns that
+// hold whole records as text are read under layout text.
+func CSVLayout(sep, quote byte, text *Layout) *Layout {
+	return &Layout{sep: sep, quote: quote, text: text, fault: "no header line; give --columns"}
 }
 
 // spaceHeader returns the layout that a header line with names separated by spaces
@@ -221,7 +252,7 @@ func spaceHeader(line []byte) *Layout {
 	if !known {
 		return nil
 	}
-	l := newLayout(strings.Fields(string(line)), false)
+	l := newLayout(strings.Fields(string(line)), 0)
 	l.source = string(line)
 	return l
 }

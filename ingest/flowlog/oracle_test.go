@@ -59,7 +59,7 @@ func slowLine(line string, names []string, comma, assumed bool) (outcome, bool) 
 			v[f] = values[i]
 		}
 	}
-	return slowRecord(v, newLayout(names, comma).lacks, assumed), true
+	return slowRecord(v, newLayout(names, 0).lacks, assumed), true
 }
 
 var slowExportTime = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?Z$`).MatchString

@@ -87,7 +87,7 @@ func DecodeParquet(ctx context.Context, r io.ReaderAt, size int64, name string, 
 			return nil, inFile(name, fmt.Errorf("row group %d: %w", g+1, err))
 		}
 	}
-	stats := &Stats{}
+	stats := &Stats{Alibaba: schema.layout.alibaba}
 	for _, d := range decoders {
 		if err := d.lines.Flush(); err != nil {
 			return nil, err
@@ -172,18 +172,21 @@ func readSchema(file *parquet.File) (*parquetSchema, error) {
 	s := &parquetSchema{}
 	var names, all []string
 	where := [NumFields]string{}
-	nested := false
+	nested, alibaba := false, false
+	for _, c := range file.Root().Columns() {
+		alibaba = alibaba || c.Leaf() && speaksAlibaba([]string{c.Name()})
+	}
 	for _, c := range file.Root().Columns() {
 		all = append(all, clip(c.Name()))
 		if !c.Leaf() {
 			nested = true
 			continue
 		}
-		f, known := LookupField(c.Name())
+		f, known := lookupIn(c.Name(), alibaba)
 		if f == Message {
 			f, known = Carried, true
 		}
-		if known && (f == Carried || f == Version) {
+		if known && (f == Carried || f == Version && !alibaba) {
 			continue
 		}
 		if !known {
@@ -193,18 +196,22 @@ func readSchema(file *parquet.File) (*parquetSchema, error) {
 		if f != TransitGateway && where[f] != "" {
 			return nil, fmt.Errorf("columns %s and %s both mean %s", clip(where[f]), clip(c.Name()), f)
 		}
+		col, err := newParquetColumn(c, f)
+		if err != nil && (f == Version || f == VSwitchID) {
+			continue // only the sign of a fault can be seen in it
+		}
 		where[f] = c.Name()
 		names = append(names, c.Name())
 		if f == TransitGateway {
 			continue
 		}
-		col, err := newParquetColumn(c, f)
+		col.alibaba = alibaba
 		if err != nil {
 			return nil, fmt.Errorf("column %s: %w", clip(c.Name()), err)
 		}
 		s.columns = append(s.columns, col)
 	}
-	s.layout = newLayout(names, false)
+	s.layout = newLayoutIn(names, 0, alibaba)
 	if s.layout.fault != "" {
 		return nil, fmt.Errorf("more than %d columns", maxColumns)
 	}

@@ -30,6 +30,7 @@ type parquetColumn struct {
 	unsigned bool
 	unit     uint64 // of timestamps: how many make a second; else 1
 	nullable bool
+	alibaba  bool // of a file in that dialect
 
 	pages parquet.Pages
 	page  parquet.Page // nil: none

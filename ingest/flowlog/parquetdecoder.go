@@ -153,12 +153,16 @@ func (d *parquetDecoder) run(n int, before int64) error {
 		if !d.fast || action == odd || status == odd || direction == odd || flags == odd ||
 			proto == odd || srcPort == odd || dstPort == odd || packets == odd || octets == odd ||
 			start == odd || end == odd || end < start ||
+			d.num[Version][i] == odd || d.num[VSwitchID][i] == odd ||
 			!plainPair(src, dst, four) || !plainPacket(pktSrc, four) || !plainPacket(pktDst, four) ||
 			!plainType(d.num[Type][i], four) {
 			if err := d.slow(i, before+int64(i)+1); err != nil {
 				return err
 			}
 			continue
+		}
+		if d.schema.layout.alibaba {
+			flags = uint64(alibabaFlags(flow.TCPFlags(flags)))
 		}
 		if !flow.Proto(proto).HasPorts() {
 			srcPort, dstPort = 0, 0

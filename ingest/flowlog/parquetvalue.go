@@ -12,7 +12,7 @@ import (
 // parseNumber returns the value at place p as the batch holds it, or odd.
 func (c *parquetColumn) parseNumber(p int) uint64 {
 	if c.kind == parquet.ByteArray {
-		return wordOrNumber(c.field, c.vals.bytes(p))
+		return wordOrNumber(c.field, c.alibaba, c.vals.bytes(p))
 	}
 	n, negative, ok := c.integer(p)
 	switch {
@@ -54,7 +54,7 @@ func (c *parquetColumn) integer(p int) (n uint64, negative, ok bool) {
 // flow needs it.
 func absentNumber(f Field) uint64 {
 	switch f {
-	case Packets, Bytes, TCPFlags, Type, FlowDirection, LogStatus:
+	case Packets, Bytes, TCPFlags, Type, FlowDirection, LogStatus, Version, VSwitchID:
 		return 0
 	}
 	return odd
@@ -67,7 +67,14 @@ const (
 )
 
 // wordOrNumber reads the text of a field that is a word or a number.
-func wordOrNumber(f Field, b []byte) uint64 {
+func wordOrNumber(f Field, alibaba bool, b []byte) uint64 {
+	switch f {
+	case Version, VSwitchID: // nothing but signs that a row is not as it should be
+		if f == Version && misplaced(b, nil) || f == VSwitchID && misplaced(nil, b) {
+			return odd
+		}
+		return 0
+	}
 	if missing(b) {
 		return absentNumber(f)
 	}
@@ -94,10 +101,10 @@ func wordOrNumber(f Field, b []byte) uint64 {
 		}
 		return odd
 	case FlowDirection:
-		switch string(b) {
-		case "ingress":
+		switch {
+		case string(b) == "ingress", alibaba && string(b) == "in":
 			return uint64(flow.Ingress)
-		case "egress":
+		case string(b) == "egress", alibaba && string(b) == "out":
 			return uint64(flow.Egress)
 		}
 		return odd
@@ -114,6 +121,8 @@ func plainNumber(f Field, n uint64) uint64 {
 	most := uint64(math.MaxUint64)
 	switch f {
 	case Packets, Bytes:
+	case Version:
+		return 0
 	case SrcPort, DstPort:
 		most = math.MaxUint16
 	case Protocol:

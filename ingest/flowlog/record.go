@@ -27,10 +27,11 @@ const (
 
 // Causes of rows that cannot be read, beside those of values.
 const (
-	causeCount    = "number of fields differs from the layout"
-	causeNoLayout = "no header line, and not the default layout"
-	causeFamilies = "addresses of different families"
-	causeBackward = "end before start"
+	causeCount     = "number of fields differs from the layout"
+	causeNoLayout  = "no header line, and not the default layout"
+	causeFamilies  = "addresses of different families"
+	causeBackward  = "end before start"
+	causeMisplaced = "values stand under the wrong names"
 )
 
 // Causes of rows that are used although two of their fields disagree.
@@ -57,6 +58,7 @@ var rules = [NumFields]string{
 	LogStatus:     "is not OK, NODATA or SKIPDATA",
 	TCPFlags:      "is not in 0-255",
 	FlowDirection: "is not ingress or egress",
+	ENIDirection:  "is not in or out",
 	Version:       "is not 2",
 }
 
@@ -89,6 +91,10 @@ func (d *LineDecoder) record(base []byte, pos []span) error {
 		stated = false
 	default:
 		d.malformed(LogStatus, v)
+		return nil
+	}
+	if l.alibaba && misplaced(value(Version), value(VSwitchID)) {
+		d.refuse(0, causeMisplaced, fmt.Sprintf("version is %s, vswitch-id %s: %s", show(value(Version)), show(value(VSwitchID)), causeMisplaced))
 		return nil
 	}
 	if l.assumed && string(value(Version)) != "2" {
@@ -128,6 +134,10 @@ func (d *LineDecoder) record(base []byte, pos []span) error {
 		end = start
 	}
 	timed := okStart || okEnd
+	if l.alibaba && !timed && l.has(Start) {
+		d.malformed(Start, value(Start)) // every record of that cloud has both
+		return nil
+	}
 	if end < start {
 		d.refuse(End, causeBackward, fmt.Sprintf("%d is before the start, %d", end, start))
 		return nil
@@ -191,13 +201,19 @@ func (d *LineDecoder) record(base []byte, pos []span) error {
 			return nil
 		}
 		flags = flow.FlagsKnown | flow.TCPFlags(n)
+		if l.alibaba {
+			flags = alibabaFlags(flags)
+		}
 	}
 	switch v := value(FlowDirection); {
-	case string(v) == "ingress":
+	case string(v) == "ingress", l.alibaba && string(v) == "in":
 		direction = flow.Ingress
-	case string(v) == "egress":
+	case string(v) == "egress", l.alibaba && string(v) == "out":
 		direction = flow.Egress
 	case missing(v):
+	case l.alibaba:
+		d.malformed(ENIDirection, v)
+		return nil
 	default:
 		d.malformed(FlowDirection, v)
 		return nil

@@ -112,6 +112,7 @@ func (m *Reasons) merge(o Reasons) {
 // Malformed and Unsupported. The zero Stats is empty and ready for use; it is not
 // for concurrent use.
 type Stats struct {
+	Alibaba bool   // some rows came under the names that Alibaba Cloud gives to fields
 	Records uint64 // all rows: everything except header lines and blank lines
 	Rows    uint64 // of them handed on in batches, NODATA and SKIPDATA rows included
 
@@ -159,6 +160,7 @@ func (s *Stats) AddUnknownField(name string) {
 // Merge adds o to s. It is commutative and associative: the result does not depend
 // on how the input was split.
 func (s *Stats) Merge(o *Stats) {
+	s.Alibaba = s.Alibaba || o.Alibaba
 	s.Records += o.Records
 	s.Rows += o.Rows
 	s.Malformed.merge(o.Malformed)

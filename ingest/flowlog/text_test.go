@@ -233,7 +233,7 @@ func TestCSVForms(t *testing.T) {
 		"message": "@timestamp,@message\n2022-03-01 22:18:35.000,\"" + ok + "\"\n",
 		"joined":  strings.ReplaceAll(defaultNames, " ", ",") + "\n" + commas + "\n@timestamp,@message\nx," + ok,
 	} {
-		got, s := decode(text, CommaLayout(DefaultLayout()))
+		got, s := decode(text, CSVLayout(',', '"', DefaultLayout()))
 		if name == "joined" {
 			want := append(want, want...)
 			if d := cmp.Diff(want, got, equateNetip); d != "" {
@@ -254,7 +254,7 @@ func TestCSVForms(t *testing.T) {
 	if d := cmp.Diff(want, got, equateNetip); d != "" {
 		t.Error(d)
 	}
-	_, s := decode(commas, CommaLayout(DefaultLayout()))
+	_, s := decode(commas, CSVLayout(',', '"', DefaultLayout()))
 	checkCounts(t, s, counts{records: 1, malformed: "no header line; give --columns"})
 }
 

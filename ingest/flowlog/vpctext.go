@@ -9,8 +9,7 @@ import (
 	"github.com/sgadvise/sgadvise/ingest/store"
 )
 
-// LineDecoder decodes blocks of lines, separated by spaces or commas as their layout
-// says. It is reused over blocks and files; one goroutine uses it at a time.
+// LineDecoder decodes blocks of lines, whose columns are separated as their layout says. It is reused over blocks and files; one goroutine uses it at a time.
 type LineDecoder struct {
 	columns *columns
 	file    string
@@ -35,6 +34,7 @@ func NewLineDecoder(emit func(*store.Batch) error) *LineDecoder {
 // The error, if any, is that of emit.
 func (d *LineDecoder) Decode(file string, block []byte, firstLine int64, l *Layout, stats *Stats) error {
 	d.file, d.line, d.layout, d.stats = file, firstLine-1, l, stats
+	stats.Alibaba = stats.Alibaba || l.alibaba
 	for len(block) > 0 {
 		line := block
 		if end := bytes.IndexByte(block, '\n'); end >= 0 {
@@ -67,6 +67,7 @@ func (d *LineDecoder) use(l *Layout) {
 		}
 	}
 	d.layout = l
+	d.stats.Alibaba = d.stats.Alibaba || l.alibaba
 }
 
 func (d *LineDecoder) decodeLine(line []byte) error {
@@ -80,12 +81,12 @@ func (d *LineDecoder) decodeLine(line []byte) error {
 	pos := d.pos[:l.n+2] // room for a time in front, and to see that a line is too long
 	base := line
 	var n int
-	if l.comma {
+	if l.sep != 0 {
 		if blank(line) {
 			return nil
 		}
 		var wrong string
-		if base, n, wrong = d.splitCommas(line, pos); wrong != "" {
+		if base, n, wrong = d.splitSeparated(line, l.sep, l.quote, pos); wrong != "" {
 			d.stats.Records++
 			d.refuse(0, wrong, wrong)
 			return nil
@@ -117,7 +118,7 @@ func (d *LineDecoder) decodeLine(line []byte) error {
 func (d *LineDecoder) refuseCount(n int) {
 	l := d.layout
 	found := fmt.Sprintf("%d fields", n)
-	if n == l.n+2 || l.comma && n > l.n {
+	if n == l.n+2 || l.sep != 0 && n > l.n {
 		found = fmt.Sprintf("more than %d fields", l.n)
 	}
 	if l.assumed {

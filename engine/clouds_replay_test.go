@@ -122,13 +122,13 @@ func TestReplayOfWorldsDoesNotDependOnOrderOrWorkers(t *testing.T) {
 func randomStages(r *rand.Rand) string {
 	var b strings.Builder
 	pick := func(s ...string) string { return s[r.IntN(len(s))] }
-	b.WriteString("platform 169.254.169.254/32\nsubnet subnet-a 10.0.0.0/28 2001:db8::/64\nsubnet subnet-b 10.0.1.0/28\nlist pl-1 10.0.0.0/30 10.0.1.4/32\nlist pl-2 unknown\n")
+	b.WriteString("platform 169.254.169.254/32 groups-deny\nsubnet subnet-a 10.0.0.0/28 2001:db8::/64\nsubnet subnet-b 10.0.1.0/28\nlist pl-1 10.0.0.0/30 10.0.1.4/32\nlist pl-2 unknown\n")
 	for i := range 4 {
 		fmt.Fprintf(&b, "interface eni-%d 10.0.%d.%d 2001:db8::%d subnet=subnet-%s\n", i, i%2, 4+i, 4+i, pick("a", "b"))
 		for s := range r.IntN(4) {
-			fmt.Fprintf(&b, "  stage %s %s/%s", []string{"admin", "outer", "inner"}[s], pick("allow", "deny"), pick("allow", "deny"))
+			fmt.Fprintf(&b, "  stage %s %s/%s", []string{"admin", "outer", "inner"}[s], pick("allow", "deny"), pick("allow", "deny")+pick("", "", " first"))
 			for range 1 + r.IntN(3) {
-				fmt.Fprintf(&b, " %s", pick("none", "sg-0", "sg-1", "sg-2", "sg-0,sg-1", "sg-2,sg-3", "sg-3"))
+				fmt.Fprintf(&b, " %s", pick("none", "sg-0", "sg-gone", "sg-1", "sg-2", "sg-0,sg-1", "sg-2,sg-3", "sg-3"))
 			}
 			b.WriteByte('\n')
 		}
@@ -145,7 +145,8 @@ func randomStages(r *rand.Rand) string {
 					pick("0.0.0.0/0", "::/0", "10.0.0.0/28", "10.0.1.0/24", "2001:db8::/64", "sg-0", "sg-1", "pl-1", "pl-2", "203.0.113.0/25") +
 					pick("", "", " at 10.0.0.0/28", " peer-ports=1024-65535")
 			}
-			fmt.Fprintf(&b, "  r%d%d %s %s %s%s priority=%d\n", g, n, dir, pick("allow", "allow", "deny", "next", "allow-all"), box(), pick("", "", " or "+box()), 100*(1+r.IntN(5)))
+			fmt.Fprintf(&b, "  r%d%d %s %s %s%s priority=%d%s\n", g, n, dir, pick("allow", "allow", "deny", "next", "allow-all"), box(), pick("", "", " or "+box()),
+				100*(1+r.IntN(5)), pick("", "", " implicit"))
 		}
 	}
 	b.WriteString("acl acl-a subnets=subnet-a\n  100 ingress allow all from 0.0.0.0/0\n  90 ingress deny tcp 22 from 203.0.113.0/24\n  100 egress allow tcp 1024-65535 to any\n")

@@ -54,7 +54,8 @@ func compile(snap *policy.Snapshot, used []bool) *paths {
 					implicit[st.DefaultRef] = defaultRule(&st, d)
 					for _, tier := range st.Tiers {
 						for i := range tier.Rules {
-							if r := &tier.Rules[i]; r.Implicit && implicit[r.Ref] == nil {
+							r := &tier.Rules[i]
+							if _, declared := snap.RuleIndex(r.Ref); r.Implicit && !declared && implicit[r.Ref] == nil {
 								implicit[r.Ref] = r
 							}
 						}

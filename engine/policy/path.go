@@ -41,10 +41,7 @@ func (s *Snapshot) Path(id string, d flow.Direction) []Stage {
 	var path []Stage
 	switch {
 	case len(f.Stages) > 0:
-		for i := range f.Stages {
-			path = append(path, s.specStage(f, &f.Stages[i], d))
-		}
-		slices.Reverse(path) // the egress order, as below
+		path = s.specStages(f, d)
 	case len(f.Groups) > 0 && !(f.IngressOpen && d == flow.Egress):
 		path = append(path, s.groupStage(f, d))
 	}
@@ -72,6 +69,9 @@ func (s *Snapshot) PathKey(f *Interface) string {
 			}
 		}
 		k += "=" + st.Defaults[0].String() + "," + st.Defaults[1].String()
+		if st.First {
+			k += " first"
+		}
 	}
 	if f.IngressOpen {
 		k += "|open"
@@ -181,6 +181,26 @@ func (s *Snapshot) groupTier(p *Platform, groups []string, d flow.Direction) Tie
 		}
 	}
 	return tier
+}
+
+// specStages builds the stages that the interface spells out, in the order of egress
+// from front to back, whatever d is: Path turns that of ingress round.
+func (s *Snapshot) specStages(f *Interface, d flow.Direction) []Stage {
+	var first, rest []Stage
+	for i := range f.Stages {
+		st := s.specStage(f, &f.Stages[i], d)
+		if f.Stages[i].First {
+			first = append(first, st)
+		} else {
+			rest = append(rest, st)
+		}
+	}
+	slices.Reverse(rest)
+	if d == flow.Egress {
+		return append(first, rest...)
+	}
+	slices.Reverse(first)
+	return append(rest, first...)
 }
 
 // specStage builds a stage that the interface spells out.

@@ -83,11 +83,13 @@ func (r Role) PassesOn() bool {
 // StageSpec describes one stage of group rules on the path of an interface: lists of
 // group ids, one list a tier, the strongest first. Interfaces of platforms with one
 // stage of joined groups have none: their path follows from Groups. Stages of ingress
-// are passed in order, those of egress in reverse.
+// are passed in order, those of egress in reverse. Groups of the interface that stand
+// in no stage filter nothing: they say whose peer the interface is.
 type StageSpec struct {
 	Name     string
 	Tiers    [][]string
 	Defaults [2]Action // ingress, egress
+	First    bool      // speaks before the others in both directions
 }
 
 // Platform is what a provider does beside the rules that are exported. The zero

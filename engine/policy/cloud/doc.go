@@ -19,7 +19,7 @@
 //	interface ID ADDRESS… GROUP… [prefix=CIDR]… [subnet=ID vpc=ID account=ID
 //	          instance=ID kind=WORD role=WORD platform=ID name=WORD attached=TIME
 //	          requester-managed transit ingress-open no-acl]
-//	  stage NAME DENY|ALLOW/DENY|ALLOW GROUP[,GROUP]…|none …
+//	  stage NAME DENY|ALLOW/DENY|ALLOW [first] GROUP[,GROUP]…|none …
 //	group ID [name=WORD vpc=ID account=ID description=WORD kind=WORD default managed
 //	          egress-open intra]
 //	  RULE ingress|egress [deny|allow|next|allow-all] BOX [or BOX]… [priority=N]
@@ -53,7 +53,9 @@
 // Interfaces list their primary address first. An interface whose groups do not simply
 // join spells out its stages: a stage has the defaults of ingress and egress and its
 // tiers, the strongest first, each the groups that join in it; a new connection passes
-// the stages of ingress in order, those of egress in reverse.
+// the stages of ingress in order, those of egress in reverse; a stage marked "first" is
+// before the others in both. Its groups outside of the stages filter nothing: they only
+// make it a member.
 //
 // A text without a platform has the one of AWS; "platform none" does nothing beside the
 // rules. A platform's CIDRs are filtered by no stage, its acl-exempt ones by no network

@@ -109,7 +109,7 @@ var keywords = map[string]bool{
 	"all": true, "any": true, "none": true, "unknown": true, "or": true, "at": true, "from": true, "to": true,
 	"type": true, "code": true, "ingress": true, "egress": true, "allow": true, "deny": true, "next": true, "allow-all": true,
 	"transit": true, "requester-managed": true, "managed": true, "default": true, "provider": true,
-	"readonly": true, "implicit": true,
+	"readonly": true, "implicit": true, "first": true,
 }
 
 // bare reports whether s can be written without quotes wherever an id stands: it is

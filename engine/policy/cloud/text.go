@@ -217,8 +217,8 @@ func (r *textReader) networkInterface(w *words) error {
 // roleNames are the words for roles, by their values.
 var roleNames = []string{"host", "nat", "network-balancer", "gateway-balancer", "gateway-endpoint", "service-endpoint", "connect-endpoint", "transit-gateway", "fabric"}
 
-// readStage reads: stage NAME ACTION/ACTION TIER…, a tier being group ids joined by
-// commas, or "none"; the actions are the defaults of ingress and egress.
+// readStage reads: stage NAME ACTION/ACTION [first] TIER…, a tier being group ids
+// joined by commas, or "none"; the actions are the defaults of ingress and egress.
 func readStage(w *words, f *policy.Interface) error {
 	if t, _ := w.next(); !t.is("stage") {
 		return fmt.Errorf("%q where a stage of interface %s should be", t.text, f.ID)
@@ -245,6 +245,8 @@ func readStage(w *words, f *policy.Interface) error {
 		case !ok:
 			f.Stages = append(f.Stages, st)
 			return nil
+		case t.is("first") && len(st.Tiers) == 0:
+			st.First = true
 		case t.is("none"):
 			st.Tiers = append(st.Tiers, nil)
 		case t.key != "" || t.text == "":

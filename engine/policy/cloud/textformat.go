@@ -1,6 +1,7 @@
 package cloud
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -104,8 +105,12 @@ func formatInterface(b *strings.Builder, f *policy.Interface) {
 	for _, a := range f.Addresses {
 		b.WriteString(" " + a.String())
 	}
-	if len(f.Stages) == 0 {
-		for _, g := range f.Groups {
+	var staged []string // written with the stages
+	for _, st := range f.Stages {
+		staged = append(staged, slices.Concat(st.Tiers...)...)
+	}
+	for _, g := range f.Groups {
+		if !slices.Contains(staged, g) {
 			b.WriteString(" " + word(g))
 		}
 	}
@@ -137,6 +142,7 @@ func formatInterface(b *strings.Builder, f *policy.Interface) {
 
 func formatStage(b *strings.Builder, st *policy.StageSpec) {
 	b.WriteString("  stage " + word(st.Name) + " " + st.Defaults[0].String() + "/" + st.Defaults[1].String())
+	flag(b, "first", st.First)
 	for _, tier := range st.Tiers {
 		if len(tier) == 0 {
 			b.WriteString(" none")

@@ -1,0 +1,417 @@
+package policy
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/sgadvise/sgadvise/engine/netset"
+	"github.com/sgadvise/sgadvise/ingest/flow"
+)
+
+// findMembers notes which groups the interfaces that changed ever carried, when the
+// members of each changed, and the members that never did.
+func (h *History) findMembers() {
+	p := &h.past
+	for i := range p.Present.Interfaces {
+		f := &p.Present.Interfaces[i]
+		if len(p.Interfaces[f.ID]) > 0 {
+			continue
+		}
+		for _, g := range f.Groups {
+			h.static[g] = append(h.static[g], addressesOf(f)...)
+		}
+	}
+	for _, id := range sortedKeys(p.Interfaces) {
+		vs := p.Interfaces[id]
+		var carried []string
+		unsure := false
+		for i := range vs {
+			unsure = unsure || vs[i].Unsettled
+			for _, f := range [2]*Interface{vs[i].Old, vs[i].New} {
+				if f != nil {
+					carried = append(carried, f.Groups...)
+				}
+			}
+		}
+		slices.Sort(carried)
+		for _, g := range slices.Compact(carried) {
+			h.carriers[g] = append(h.carriers[g], id)
+			h.memberCuts[g] = append(h.memberCuts[g], times(vs)...)
+		}
+		if unsure {
+			h.unsure = append(h.unsure, id)
+		}
+	}
+	if len(h.unsure) > 0 { // they may have been members of any group
+		var cuts []int64
+		for _, id := range h.unsure {
+			cuts = append(cuts, times(p.Interfaces[id])...)
+		}
+		groups := make(map[string]bool)
+		for i := range p.Present.Groups {
+			groups[p.Present.Groups[i].ID] = true
+		}
+		for g := range p.Groups {
+			groups[g] = true
+		}
+		for g := range groups {
+			h.memberCuts[g] = append(h.memberCuts[g], cuts...)
+		}
+	}
+	for g, cuts := range h.memberCuts {
+		slices.Sort(cuts)
+		h.memberCuts[g] = slices.Compact(cuts)
+	}
+}
+
+func addressesOf(f *Interface) []netip.Prefix {
+	out := make([]netip.Prefix, 0, len(f.Addresses)+len(f.Prefixes))
+	for _, a := range f.Addresses {
+		out = append(out, netip.PrefixFrom(a, a.BitLen()))
+	}
+	return append(out, f.Prefixes...)
+}
+
+// members returns the addresses behind group g at time t: with new, all that may have
+// been, else those that certainly were, as far as the groups of interfaces are in doubt.
+func (h *History) members(g string, t int64, new bool) []netip.Prefix {
+	out := slices.Clone(h.static[g])
+	for _, id := range h.carriers[g] {
+		v := at(h.past.Interfaces[id], t)
+		if f := pick(v, new); f != nil && !v.Unsettled && slices.Contains(f.Groups, g) {
+			out = append(out, addressesOf(f)...)
+		}
+	}
+	for _, id := range h.unsure {
+		if v := at(h.past.Interfaces[id], t); new && v != nil && v.Unsettled && v.New != nil {
+			out = append(out, addressesOf(v.New)...)
+		}
+	}
+	slices.SortFunc(out, ComparePrefix)
+	return slices.Compact(out)
+}
+
+// find finds the eras of present interface f.
+func (h *History) find(f *Interface) *eras {
+	cuts := h.candidates(f)
+	present := pathsOf(h.past.Present, f.ID)
+	out := &eras{}
+	var last []Paths
+	for i := -1; i < len(cuts); i++ {
+		t := int64(Ever)
+		if i >= 0 {
+			t = cuts[i]
+		}
+		now := h.paths(f, t)
+		if i >= 0 {
+			if slices.EqualFunc(now, last, samePaths) {
+				continue
+			}
+			out.cuts = append(out.cuts, t)
+		}
+		out.whens = append(out.whens, era{at: t, both: len(now) > 1, present: len(now) == 1 && samePaths(now[0], present)})
+		last = now
+	}
+	return out
+}
+
+// candidates returns the times at which something changed that the path of f may rest on.
+func (h *History) candidates(f *Interface) []int64 {
+	p := &h.past
+	var out []int64
+	own := p.Interfaces[f.ID]
+	out = append(out, times(own)...)
+	groups, subnets := slices.Clone(f.Groups), []string{f.Subnet}
+	for i := range own {
+		for _, v := range [2]*Interface{own[i].Old, own[i].New} {
+			if v != nil {
+				groups, subnets = append(groups, v.Groups...), append(subnets, v.Subnet)
+			}
+		}
+	}
+	seen := make(map[SetRef]bool)
+	names := func(rs []Rule) {
+		for i := range rs {
+			for _, r := range rs[i].Refs() {
+				k := SetRef{Kind: r.Kind, ID: r.ID}
+				if seen[k] {
+					continue
+				}
+				seen[k] = true
+				if r.Kind == ListSet {
+					out = append(out, times(p.Lists[r.ID])...)
+				} else {
+					out = append(append(out, h.memberCuts[r.ID]...), times(p.Groups[r.ID])...)
+				}
+			}
+		}
+	}
+	slices.Sort(groups)
+	groups = slices.Compact(groups)
+	intra := false
+	for _, id := range groups {
+		vs := p.Groups[id]
+		out = append(out, times(vs)...)
+		out = append(out, h.memberCuts[id]...) // for what members may do among themselves
+		if g, ok := p.Present.Group(id); ok {
+			names(g.Rules)
+			intra = intra || g.Intra
+		}
+		for i := range vs {
+			for _, g := range [2]*Group{vs[i].Old, vs[i].New} {
+				if g != nil {
+					names(g.Rules)
+				}
+			}
+		}
+	}
+	for _, subnet := range subnets {
+		of := p.ACLOf[subnet]
+		out = append(out, times(of)...)
+		ids := make(map[string]bool)
+		if i, ok := p.Present.aclOf[subnet]; ok {
+			ids[p.Present.ACLs[i].ID] = true
+		}
+		for i := range of {
+			for _, id := range [2]*string{of[i].Old, of[i].New} {
+				if id != nil {
+					ids[*id] = true
+				}
+			}
+		}
+		for id := range ids {
+			out = append(out, times(p.ACLs[id])...)
+		}
+	}
+	if h.lost != Ever && (intra || len(seen) > 0) {
+		out = append(out, h.lost)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// paths returns the paths that f, an interface of the present, may have had at time t.
+func (h *History) paths(f *Interface, t int64) []Paths {
+	old, both := h.snapshot(f, t, false)
+	out := []Paths{pathsOf(old, f.ID)}
+	if both {
+		new, _ := h.snapshot(f, t, true)
+		if p := pathsOf(new, f.ID); !samePaths(p, out[0]) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// snapshot puts together what the path of f rested on at time t: nothing else is in it.
+// both reports whether old and new states differ.
+func (h *History) snapshot(f *Interface, t int64, new bool) (s *Snapshot, both bool) {
+	p := &h.past
+	s = &Snapshot{Platforms: p.Present.Platforms, platforms: p.Present.platforms, mixed: p.Present.mixed,
+		interfaces: map[string]int{f.ID: 0}, groups: make(map[string]int), lists: make(map[string]int),
+		subnets: make(map[string]int), aclOf: make(map[string]int), members: make(map[string][]netip.Prefix)}
+	then := *f
+	if v := firstThere(p.Interfaces[f.ID], t); v != nil {
+		if x := pick(v, new); x != nil {
+			then = *x
+		}
+		both = v.Old != v.New
+		if v.Unsettled {
+			then.Stages, then.Groups = nil, []string{unsettledGroup}
+		}
+	}
+	s.Interfaces = []Interface{then}
+	deny := s.PlatformOf(&then).GroupsDeny
+
+	there := func(id string) (*Group, bool) {
+		vs := p.Groups[id]
+		if len(vs) == 0 {
+			return p.Present.Group(id)
+		}
+		v := at(vs, t)
+		both = both || v.Old != v.New
+		g := pick(v, new)
+		if g != nil && v.Unsettled {
+			u := *g
+			u.Rules, u.Intra = unsettledRules(unknownGroup, id, deny), false
+			g = &u
+		}
+		return g, g != nil
+	}
+	add := func(id string) *Group {
+		if i, ok := s.groups[id]; ok {
+			return &s.Groups[i]
+		}
+		s.members[id] = h.members(id, t, new)
+		if len(h.memberCuts[id]) > 0 {
+			both = both || !slices.Equal(s.members[id], h.members(id, t, !new))
+		}
+		if g, ok := there(id); ok {
+			s.groups[id] = len(s.Groups)
+			s.Groups = append(s.Groups, *g)
+			return &s.Groups[len(s.Groups)-1]
+		}
+		return nil
+	}
+	var refs []SetRef
+	for _, id := range then.Groups {
+		if g := add(id); g != nil {
+			for i := range g.Rules {
+				refs = append(refs, g.Rules[i].Refs()...)
+			}
+		}
+	}
+	for _, r := range refs {
+		if r.Kind == GroupSet {
+			add(r.ID)
+		} else if _, ok := s.lists[r.ID]; !ok {
+			l, ok := p.Present.List(r.ID)
+			if vs := p.Lists[r.ID]; len(vs) > 0 {
+				v := at(vs, t)
+				both = both || v.Old != v.New
+				l = pick(v, new)
+				ok = l != nil
+			}
+			if ok {
+				s.lists[r.ID] = len(s.Lists)
+				s.Lists = append(s.Lists, *l)
+			}
+		}
+	}
+	if len(refs) > 0 || len(s.Groups) > 0 {
+		if t < h.lost || p.Present.MissingWhat("network-interfaces") {
+			s.Missing = []Missing{{What: "network-interfaces"}}
+		}
+	}
+	return s, h.addACL(s, &then, t, new) || both
+}
+
+// firstThere returns the version of an interface at t or, where it was not there yet, the
+// first later one in which it was.
+func firstThere(vs []Version[Interface], t int64) *Version[Interface] {
+	v := at(vs, t)
+	if v == nil || v.Old != nil && v.New != nil {
+		return v
+	}
+	for i := range vs {
+		if vs[i].From >= v.From && vs[i].Old != nil && vs[i].New != nil {
+			return &vs[i]
+		}
+	}
+	return v
+}
+
+// addACL adds to s the network ACL that filtered f at time t, and the subnet.
+func (h *History) addACL(s *Snapshot, f *Interface, t int64, new bool) (both bool) {
+	p := &h.past
+	sub, ok := p.Present.Subnet(f.Subnet)
+	if !ok {
+		return false
+	}
+	s.Subnets, s.subnets[sub.ID] = []Subnet{*sub}, 0
+	id, settled := "", true
+	if i, ok := p.Present.aclOf[sub.ID]; ok {
+		id = p.Present.ACLs[i].ID
+	}
+	if vs := p.ACLOf[sub.ID]; len(vs) > 0 {
+		v := at(vs, t)
+		both = v.Old != v.New
+		settled = !v.Unsettled
+		id = ""
+		if x := pick(v, new); x != nil {
+			id = *x
+		}
+	}
+	var acl *ACL
+	if settled {
+		for i := range p.Present.ACLs {
+			if p.Present.ACLs[i].ID == id {
+				acl = &p.Present.ACLs[i]
+			}
+		}
+		if vs := p.ACLs[id]; len(vs) > 0 {
+			v := at(vs, t)
+			both = both || v.Old != v.New
+			acl, settled = pick(v, new), !v.Unsettled
+		}
+		if acl == nil && id != "" {
+			settled = false // it had an ACL that is not known
+		}
+	}
+	switch {
+	case !settled:
+		s.ACLs = []ACL{{ID: id, Rules: unsettledRules(unknownACL, id, true)}}
+	case acl != nil:
+		s.ACLs = []ACL{*acl}
+	default:
+		return both
+	}
+	s.aclOf[sub.ID] = 0
+	return both
+}
+
+// unknownGroup and unknownACL start the ids of the implicit rules that stand for what is
+// not known of a group or network ACL.
+const (
+	unknownGroup = "unknown-group:"
+	unknownACL   = "unknown-acl:"
+)
+
+// unsettledGroup stands for the groups of an interface of which they are not known.
+const unsettledGroup = "unsettled"
+
+// unsettledRules stand for rules that are not known: they may allow anything and, where
+// rules can, deny anything, at the strongest rank.
+func unsettledRules(kind, owner string, deny bool) []Rule {
+	var out []Rule
+	for _, d := range [2]flow.Direction{flow.Ingress, flow.Egress} {
+		m := NewMatch(d, AnyProto, netset.AllPorts, AnyICMP, AddrSet{Unknown: true})
+		may := Rule{Ref: Ref{ImplicitOwner, kind + owner + ":" + d.String()}, Direction: d, Action: Allow, Match: []Match{m}, Implicit: true}
+		if deny {
+			no := may
+			no.Ref.Rule, no.Action = may.Ref.Rule+":deny", Deny
+			out = append(out, no)
+		}
+		out = append(out, may)
+	}
+	return out
+}
+
+// samePaths reports whether a and b are the same stages with the same rules. What people
+// wrote of a rule does not count.
+func samePaths(a, b Paths) bool {
+	for d := range a {
+		if !slices.EqualFunc(a[d], b[d], sameStage) {
+			return false
+		}
+	}
+	return true
+}
+
+func sameStage(a, b Stage) bool {
+	return a.Name == b.Name && a.Stateful == b.Stateful && a.Default == b.Default && a.DefaultRef == b.DefaultRef &&
+		slices.Equal(a.Exempt, b.Exempt) && slices.EqualFunc(a.Tiers, b.Tiers, func(a, b Tier) bool {
+		return a.Name == b.Name && slices.EqualFunc(a.Rules, b.Rules, func(a, b Rule) bool {
+			return a.Ref == b.Ref && a.Direction == b.Direction && a.Rank == b.Rank && a.Action == b.Action &&
+				slices.EqualFunc(a.Match, b.Match, sameMatch)
+		})
+	})
+}
+
+func sameMatch(a, b Match) bool {
+	return a.Protos == b.Protos && a.ICMP == b.ICMP && a.LocalPorts == b.LocalPorts && a.RemotePorts == b.RemotePorts &&
+		sameSet(a.Local, b.Local) && sameSet(a.Remote, b.Remote)
+}
+
+func sameSet(a, b AddrSet) bool {
+	return a.Unknown == b.Unknown && slices.Equal(a.Prefixes, b.Prefixes)
+}
+
+func sortedKeys[T any](m map[string]T) []string {
+	out := make([]string, 0, len(m))
+	for k := range m {
+		out = append(out, k)
+	}
+	slices.Sort(out)
+	return out
+}

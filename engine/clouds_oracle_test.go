@@ -47,8 +47,14 @@ func (w *world) byGroups(e *worldENI, c *worldConn, without []string) answer {
 
 	// Intra-group: the peer is another ENI that shares a basic Accept group with e.
 	var mates []string
+	basic, unseen := false, false
 	for _, id := range e.groups {
 		g := w.group(id)
+		if g == nil {
+			unseen = true
+			continue
+		}
+		basic = basic || !g.enterprise // all groups of an ENI are of one kind
 		if !g.enterprise && !g.innerDrop && w.memberOf(id, c.remote) && left("intra "+id) {
 			mates = append(mates, "intra "+id)
 		}
@@ -61,6 +67,9 @@ func (w *world) byGroups(e *worldENI, c *worldConn, without []string) answer {
 	var rules []named
 	for _, id := range e.groups {
 		g := w.group(id)
+		if g == nil {
+			continue
+		}
 		for i := range g.permissions {
 			if name := id + "/" + g.permissions[i].id; left(name) {
 				rules = append(rules, named{name, &g.permissions[i]})
@@ -68,14 +77,15 @@ func (w *world) byGroups(e *worldENI, c *worldConn, without []string) answer {
 		}
 	}
 	a, decided := w.firstOf(rules, c)
+	if unseen { // whose rules may do anything, at any priority
+		a.allow, a.deny = true, true
+	}
 	if decided {
 		return a
 	}
 	if platformBlock.has(c.remote) && left("platform") {
 		return a.or(false, "platform")
 	}
-	// All groups of an ENI are of one kind.
-	basic := !w.group(e.groups[0]).enterprise
 	return a.or(!(e.balancer || basic && c.egress), "default")
 }
 

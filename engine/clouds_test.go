@@ -310,7 +310,9 @@ func (p *points) draw(r *rand.Rand) (*worldENI, *worldConn) {
 	if a := other.addresses[r.IntN(len(other.addresses))]; other != e && a.six == c.local.six && r.IntN(4) == 0 {
 		c.remote = a
 	} else if len(e.groups) > 0 && r.IntN(3) > 0 {
-		p.aim(c, p.w.group(e.groups[r.IntN(len(e.groups))]).permissions, r)
+		if g := p.w.group(e.groups[r.IntN(len(e.groups))]); g != nil {
+			p.aim(c, g.permissions, r)
+		}
 	} else if e.vswitch.bound {
 		p.aim(c, e.vswitch.acl, r)
 	}

@@ -198,6 +198,9 @@ func randomWorld(r *rand.Rand) *world {
 				e.groups = append(e.groups, g.id)
 			}
 		}
+		if one(12) {
+			e.groups = append(e.groups, "sg-gone") // a group that is not in the export
+		}
 		w.enis = append(w.enis, e)
 	}
 	four := func() string {
@@ -313,7 +316,7 @@ func (w *world) text() string {
 	for _, x := range aclExempt {
 		fmt.Fprintf(&b, " acl-exempt=%s", x)
 	}
-	fmt.Fprintf(&b, " admitted=%s\n", platformBlock)
+	fmt.Fprintf(&b, " admitted=%s groups-deny\n", platformBlock)
 	for _, e := range w.enis {
 		fmt.Fprintf(&b, "interface %s", e.id)
 		for _, a := range e.addresses {

@@ -27,9 +27,11 @@ var pool = map[Field][]string{
 	Start:         {"1418530010", "1418530010000", "2147483647", "2147483648", "-", "0", "x", "99999999999999999"},
 	Action:        {"ACCEPT", "ACCEPT", "REJECT", "-", "accept", "ALLOW"},
 	LogStatus:     {"OK", "OK", "OK", "NODATA", "SKIPDATA", "-", "ok"},
-	TCPFlags:      {"0", "2", "18", "255", "256", "-"},
+	TCPFlags:      {"0", "2", "18", "255", "256", "-", "16", "26", "24"},
 	Type:          {"IPv4", "IPv6", "EFA", "-", "IPv5"},
 	FlowDirection: {"ingress", "egress", "-", "in"},
+	ENIDirection:  {"in", "out", "-", "ingress", "egress", "up", ""},
+	VSwitchID:     {"vsw-1", "-", "", "vpc-1"},
 }
 
 func init() {
@@ -70,7 +72,7 @@ func checkLine(t *testing.T, b *bench, line string, names []string, l *Layout) {
 		return
 	}
 	got, stats := b.decode(line, l)
-	want, isRecord := slowLine(line, names, l.sep != 0, l.assumed)
+	want, isRecord := slowLine(line, names, l.sep, l.quote, l.assumed)
 	var wantStats Stats
 	var wantRecords []flow.Record
 	if isRecord {
@@ -104,7 +106,7 @@ func checkLine(t *testing.T, b *bench, line string, names []string, l *Layout) {
 
 func TestTextEqualsTheSlowReading(t *testing.T) {
 	r, b := rand.New(rand.NewPCG(42, 42)), newBench()
-	for _, format := range []string{defaultNames, v5Names,
+	for _, format := range []string{defaultNames, v5Names, alibabaColumns, "vm-id direction eni_id srcaddr dstaddr srcport dstport protocol start end action tcp-flags",
 		"interface-id pkt-srcaddr pkt-dstaddr srcport dstport protocol start action type",
 		"srcaddr dstaddr srcport dstport protocol start end action flow-direction"} {
 		names := strings.Fields(format)
@@ -129,11 +131,22 @@ func TestCSVEqualsTheSlowReading(t *testing.T) {
 		checkLine(t, b, line, names, l)
 		checkLine(t, b, `"`+strings.ReplaceAll(line, ",", `","`)+`"`, names, l)
 	}
+	names = strings.Fields(alibabaColumns)
+	for _, sep := range separators {
+		for _, quote := range []string{`"`, "'"} {
+			l := newLayout(names, ',').Separated(sep[0], quote[0])
+			for range 800 {
+				line := randomLine(r, names, sep)
+				checkLine(t, b, line, names, l)
+				checkLine(t, b, quote+strings.ReplaceAll(line, sep, quote+sep+quote)+quote, names, l)
+			}
+		}
+	}
 }
 
 func FuzzText(f *testing.F) {
 	for _, s := range []string{ok, "", " ", "-", strings.Repeat("- ", 14), ok + " ", "  " + ok, ok + "\r", strings.ReplaceAll(ok, " ", "  "),
-		strings.ReplaceAll(ok, " ", "\xa0"), "2024-01-01T00:00:00.000Z " + ok} {
+		strings.ReplaceAll(ok, " ", "\xa0"), "2024-01-01T00:00:00.000Z " + ok, alibabaRow} {
 		f.Add(s)
 	}
 	names, b := strings.Fields(defaultNames), newBench()
@@ -145,12 +158,15 @@ func FuzzText(f *testing.F) {
 		checkLine(t, b, line, names, newLayout(names, 0))
 		v5 := strings.Fields(v5Names)
 		checkLine(t, b, line+" vpc-1 subnet-1 - 2 IPv4 "+line, v5, newLayout(v5, 0))
+		alibaba := strings.Fields(alibabaColumns)
+		checkLine(t, b, line, alibaba, newLayout(alibaba, 0))
 	})
 }
 
 func FuzzCSV(f *testing.F) {
 	commas := strings.ReplaceAll(ok, " ", ",")
-	for _, s := range []string{commas, `"` + strings.ReplaceAll(ok, " ", `","`) + `"`, `"a""b",` + commas, `a"b`, `"a"b`, `"a`, ",", `""`, `"",""`} {
+	for _, s := range []string{commas, `"` + strings.ReplaceAll(ok, " ", `","`) + `"`, `"a""b",` + commas, `a"b`, `"a"b`, `"a`, ",", `""`, `"",""`,
+		alibabaRow, strings.ReplaceAll(alibabaRow, " ", ","), strings.ReplaceAll(alibabaRow, " ", "\t"), strings.ReplaceAll(alibabaRow, " ", "|")} {
 		f.Add(s)
 	}
 	names, b := strings.Fields(defaultNames), newBench()
@@ -159,6 +175,10 @@ func FuzzCSV(f *testing.F) {
 			return // encoding/csv drops some carriage returns inside values
 		}
 		checkLine(t, b, line, names, newLayout(names, ','))
+		alibaba := newLayout(strings.Fields(alibabaColumns), ',')
+		for _, sep := range separators {
+			checkLine(t, b, line, strings.Fields(alibabaColumns), alibaba.Separated(sep[0], '"'))
+		}
 	})
 }
 

@@ -145,7 +145,9 @@ func TestJSONLinesOfAnyLengthAreRead(t *testing.T) {
 
 func FuzzJSON(f *testing.F) {
 	for _, s := range []string{`{"message":"` + ok + `"}`, `{"events":[{"message":"` + ok + `"}]}`, `{"results":[[{"field":"srcAddr","value":"1.2.3.4"}]],"status":"Complete"}`,
-		`{"srcaddr":"1.2.3.4","start":1}`, `[{"message":"{}"}]`, "{\n", `{"events":[{"message":null}]}`, "[[[[[", `{"a":1}{"b":`} {
+		`{"srcaddr":"1.2.3.4","start":1}`, `[{"message":"{}"}]`, "{\n", `{"events":[{"message":null}]}`, "[[[[[", `{"a":1}{"b":`,
+		`{"eni-id":"eni-1","direction":"in","srcaddr":"10.0.0.1","dstaddr":"10.0.0.2","srcport":"1","dstport":2,"protocol":"6","action":"ACCEPT","start":"1","end":"1","__time__":9,"tcp-flags":"18"}`,
+		`{"meta":{"progress":"Incomplete"},"data":[{"eni-id":"eni-1"}]}`, `{"data":[{"data":[{"logs":[[]]}]}]}`} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

@@ -27,19 +27,26 @@ type outcome struct {
 func bad(cause string) outcome  { return outcome{class: "malformed", cause: cause} }
 func none(cause string) outcome { return outcome{class: "unsupported", cause: cause} }
 
-// slowLine reads one line of text or CSV under the named columns.
-func slowLine(line string, names []string, comma, assumed bool) (outcome, bool) {
+// slowLine reads one line of text (sep 0) or CSV under the named columns.
+func slowLine(line string, names []string, sep, quote byte, assumed bool) (outcome, bool) {
 	line = strings.TrimSuffix(line, "\r")
 	if strings.Trim(line, " ") == "" {
 		return outcome{}, false
 	}
 	var values []string
-	if comma {
+	if sep != 0 {
+		swap := func(s string) string { return s }
+		if quote != '"' { // the other package knows one quote only
+			swap = swapQuotes
+		}
 		var err error
-		r := csv.NewReader(strings.NewReader(line))
-		r.FieldsPerRecord = -1
+		r := csv.NewReader(strings.NewReader(swap(line)))
+		r.FieldsPerRecord, r.Comma = -1, rune(sep)
 		if values, err = r.Read(); err != nil {
 			return bad("csv"), true
+		}
+		for i := range values {
+			values[i] = swap(values[i])
 		}
 	} else {
 		values = strings.FieldsFunc(line, func(r rune) bool { return r == ' ' })
@@ -53,14 +60,37 @@ func slowLine(line string, names []string, comma, assumed bool) (outcome, bool) 
 		}
 		return bad(causeCount), true
 	}
-	v := map[Field]string{}
+	v, alibaba := slowValues(names, values)
+	return slowRecord(v, newLayout(names, 0).lacks, assumed, alibaba), true
+}
+
+var withoutMarks = strings.NewReplacer("-", "", "_", "").Replace
+
+// slowValues says which field has which value, and whether the names are Alibaba's.
+func slowValues(names, values []string) (v map[Field]string, alibaba bool) {
+	for _, name := range names {
+		switch strings.ToLower(withoutMarks(name)) {
+		case "eniid", "vmid", "vswitchid":
+			alibaba = true
+		}
+	}
+	v = map[Field]string{}
 	for i, name := range names {
-		if f, _ := LookupField(name); f != Carried {
+		f, _ := LookupField(name)
+		if f == ENIDirection {
+			f = Carried
+			if alibaba {
+				f = FlowDirection
+			}
+		}
+		if f != Carried {
 			v[f] = values[i]
 		}
 	}
-	return slowRecord(v, newLayout(names, 0).lacks, assumed), true
+	return v, alibaba
 }
+
+var swapQuotes = strings.NewReplacer(`'`, `"`, `"`, `'`).Replace
 
 var slowExportTime = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?Z$`).MatchString
 
@@ -94,8 +124,11 @@ func slowTime(s string) (int64, bool) {
 	return int64(n), err == nil && n <= 1<<31-1
 }
 
-func slowRecord(v map[Field]string, lacks string, assumed bool) outcome {
+func slowRecord(v map[Field]string, lacks string, assumed, alibaba bool) outcome {
 	fault := func(f Field) outcome {
+		if alibaba && f == FlowDirection {
+			f = ENIDirection
+		}
 		if assumed && slices.Contains([]Field{Version, SrcAddr, DstAddr, Action, LogStatus}, f) {
 			return bad(causeNoLayout)
 		}
@@ -121,6 +154,9 @@ func slowRecord(v map[Field]string, lacks string, assumed bool) outcome {
 			return fault(LogStatus)
 		}
 		stated = false
+	}
+	if s := v[Version]; alibaba && (strings.Trim(s, "0123456789") != "" || len(s) > 19 || strings.HasPrefix(v[VSwitchID], "vpc-")) {
+		return bad(causeMisplaced)
 	}
 	if assumed && v[Version] != "2" {
 		return fault(Version)
@@ -152,6 +188,9 @@ func slowRecord(v map[Field]string, lacks string, assumed bool) outcome {
 		return fault(End)
 	}
 	timed := r.Start >= 0 || r.End >= 0
+	if _, some := v[Start]; alibaba && some && !timed {
+		return bad(causeNoTime)
+	}
 	if r.Start < 0 {
 		r.Start = r.End
 	}
@@ -189,9 +228,9 @@ func slowRecord(v map[Field]string, lacks string, assumed bool) outcome {
 		}
 	}
 	switch s := v[FlowDirection]; {
-	case s == "ingress":
+	case s == "ingress" || s == "in" && alibaba:
 		r.Direction = flow.Ingress
-	case s == "egress":
+	case s == "egress" || s == "out" && alibaba:
 		r.Direction = flow.Egress
 	case !slowMissing(s):
 		return fault(FlowDirection)
@@ -242,7 +281,7 @@ func slowRecord(v map[Field]string, lacks string, assumed bool) outcome {
 		}
 		r.SrcPort, r.DstPort = uint16(numbers[SrcPort]), uint16(numbers[DstPort])
 	}
-	if !slowMissing(v[TCPFlags]) {
+	if n := numbers[TCPFlags]; !slowMissing(v[TCPFlags]) && !(alibaba && n&2 > 0 && n&16 > 0) {
 		r.Flags = flow.FlagsKnown | flow.TCPFlags(numbers[TCPFlags])
 	}
 	return outcome{record: &r}

@@ -73,6 +73,9 @@ func FuzzParquet(f *testing.F) {
 	} {
 		seeds = append(seeds, withoutChecksums(f, writeParquet(f, w, records)))
 	}
+	for _, w := range []form{{codec: &parquet.Uncompressed, optional: true}, {codec: &parquet.Snappy, text: true, plain: true}} {
+		seeds = append(seeds, withoutChecksums(f, writeParquet(f, w, alibabaRecords())))
+	}
 	f.Add(uint8(0), uint32(1<<31), uint32(0), uint64(0))
 	f.Add(uint8(1), uint32(100<<8), uint32(50<<8), uint64(0xff00ff00ff00ff00))
 	f.Fuzz(func(t *testing.T, seed uint8, where1, where2 uint32, what uint64) {

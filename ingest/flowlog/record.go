@@ -135,7 +135,7 @@ func (d *LineDecoder) record(base []byte, pos []span) error {
 	}
 	timed := okStart || okEnd
 	if l.alibaba && !timed && l.has(Start) {
-		d.malformed(Start, value(Start)) // every record of that cloud has both
+		d.refuse(0, causeNoTime, causeNoTime) // every record of that cloud has both
 		return nil
 	}
 	if end < start {

@@ -67,6 +67,11 @@ func (x *site) toAllow() []Change {
 	if c := x.removal(policy.Allowed); c != nil {
 		out = append(out, *c)
 	}
+	if len(out) == 0 {
+		if c := x.both(policy.Allow); c != nil {
+			out = append(out, *c)
+		}
+	}
 	return out
 }
 
@@ -79,6 +84,11 @@ func (x *site) toDeny() []Change {
 	if x.knowsDeny() {
 		if a := x.addition(policy.Deny); a != nil {
 			out = append(out, Change{Add: a})
+		}
+	}
+	if len(out) == 0 && x.knowsDeny() {
+		if c := x.both(policy.Deny); c != nil {
+			out = append(out, *c)
 		}
 	}
 	return out
@@ -110,23 +120,66 @@ func (x *site) removal(want policy.Verdict) *Change {
 				break
 			}
 			gone := opposing(&st, &x.conns[i], &d, want)
-			for _, ref := range gone {
-				switch _, ok := x.snap.RuleIndex(ref); {
-				case ok:
-					c.Remove = append(c.Remove, ref)
-				case x.intra(ref) != "":
-					c.Isolate = append(c.Isolate, x.intra(ref))
-				default:
-					return nil // the platform's own, or what is not in the export
-				}
-			}
-			if len(gone) == 0 {
+			if !x.take(&c, gone) {
 				return nil
 			}
 			st = without(&st, gone)
 		}
 	}
 	return &c
+}
+
+// both takes rules away, the speakers first, until an addition is enough. It is for
+// where neither alone leads there: what opposes ranks too high to be outranked, and
+// what speaks behind it opposes too.
+func (x *site) both(action policy.Action) *Change {
+	want := verdictFor(action)
+	st := *x.stage
+	var c Change
+	for {
+		left := st
+		for i := range x.conns {
+			d := left.Decide(&x.conns[i])
+			if d.Verdict == want {
+				continue
+			}
+			gone := opposing(&left, &x.conns[i], &d, want)
+			if !x.take(&c, gone) {
+				return nil
+			}
+			left = without(&left, gone)
+		}
+		st = left
+		rest := *x
+		rest.stage = &st
+		if c.Add = rest.addition(action); c.Add != nil {
+			return &c
+		}
+	}
+}
+
+// verdictFor is what a stage says if a rule with this action speaks.
+func verdictFor(action policy.Action) policy.Verdict {
+	if action == policy.Deny {
+		return policy.Denied
+	}
+	return policy.Allowed
+}
+
+// take adds the removal of rules to c. It reports false if there are none, or if one is
+// not for users to remove: the platform's own, or what is not in the export.
+func (x *site) take(c *Change, gone []policy.Ref) bool {
+	for _, ref := range gone {
+		switch _, ok := x.snap.RuleIndex(ref); {
+		case ok:
+			c.Remove = append(c.Remove, ref)
+		case x.intra(ref) != "":
+			c.Isolate = append(c.Isolate, x.intra(ref))
+		default:
+			return false
+		}
+	}
+	return len(gone) > 0
 }
 
 // opposing lists the rules that have a part in d, the decision of st on c, and keep it
@@ -159,10 +212,7 @@ func (x *site) intra(ref policy.Ref) string {
 // addition returns the rule with this action that makes the stage say so, at the weakest
 // place that will do; nil if there is none.
 func (x *site) addition(action policy.Action) *Addition {
-	want := policy.Allowed
-	if action == policy.Deny {
-		want = policy.Denied
-	}
+	want := verdictFor(action)
 	blocker := x.blocker(action)
 	for t := len(x.stage.Tiers) - 1; t >= 0; t-- {
 		if blocker != nil && t > blocker.tier {

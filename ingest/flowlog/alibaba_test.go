@@ -244,8 +244,8 @@ func TestAlibabaKeysInAnySpelling(t *testing.T) {
 		func(s string) string { return strings.ReplaceAll(s, "-", "_") },
 		func(s string) string { return strings.ReplaceAll(s, "_", "-") },
 		withoutMarks,
-		func(s string) string { return strings.Title(s) }, //nolint:staticcheck // ASCII names
-		func(s string) string { return strings.ReplaceAll(strings.Title(s), "-", "") },
+		func(s string) string { return strings.NewReplacer("eni-id", "EniId", "vm-id", "VmId", "srcaddr", "SrcAddr").Replace(s) },
+		func(s string) string { return strings.NewReplacer("-id", "Id", "dst", "Dst_", "direction", "Direction").Replace(s) },
 		func(s string) string { return strings.ReplaceAll(s, "traffic_path", "TrafficPath") },
 	} {
 		names := strings.Fields(spell(alibabaColumns))

@@ -154,6 +154,10 @@ func claimsAWS(f *file) (bool, error) {
 	if !f.isJSON {
 		return false, nil
 	}
+	// Keys like SecurityGroups are in both; what is in them tells.
+	if other, err := claimsAlibaba(f); other || err != nil {
+		return false, err
+	}
 	pages, known, err := awsPages(f)
 	for _, p := range pages {
 		for _, part := range p.parts {

@@ -44,6 +44,7 @@ type Cloud struct {
 var Clouds = []Cloud{
 	{Name: "text", claims: claimsText, read: readText},
 	{Name: "aws", claims: claimsAWS, read: readAWS},
+	{Name: "alibaba", claims: claimsAlibaba, read: readAlibaba},
 }
 
 // Read reads the policy in paths: files, folders (walked; names that start with a
@@ -82,7 +83,7 @@ func Read(paths []string, opt Options) (*policy.Snapshot, []Input, error) {
 		inputs = append(inputs, in)
 	}
 	if len(seen) == 0 {
-		return nil, inputs, fmt.Errorf("no policy in %s: expected JSON of aws ec2 describe-security-groups, describe-network-interfaces …, or the policy language",
+		return nil, inputs, fmt.Errorf("no policy in %s: expected JSON of aws ec2 describe-security-groups, describe-network-interfaces …, of aliyun ecs DescribeSecurityGroups, DescribeSecurityGroupAttribute …, or the policy language",
 			strings.Join(paths, ", "))
 	}
 	s := new(policy.Snapshot)
@@ -119,15 +120,16 @@ func finish(s *policy.Snapshot) error {
 
 // file is a file that may hold a policy.
 type file struct {
-	path   string
-	named  bool // by the caller, not found in a folder or by a glob
-	raw    func() ([]byte, error)
-	data   []byte // uncompressed
-	docs   []document
-	pages  []*awsPage // what the AWS reader found in docs
-	isJSON bool
-	digest string
-	kinds  []string
+	path    string
+	named   bool // by the caller, not found in a folder or by a glob
+	raw     func() ([]byte, error)
+	data    []byte // uncompressed
+	docs    []document
+	pages   []*awsPage // what the AWS reader found in docs
+	alibaba []*alibabaPage
+	isJSON  bool
+	digest  string
+	kinds   []string
 }
 
 // open finds the files that paths stand for, each once, in order of their paths.

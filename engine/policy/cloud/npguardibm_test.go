@@ -66,7 +66,6 @@ type ibmName struct{ Name string }
 type ibmRule struct {
 	ID, Name, Direction, Action, Protocol string
 	Source, Destination                   string
-	Before                                *ibmName
 	Local, Remote                         struct {
 		Block   string `json:"cidr_block"`
 		Address string
@@ -91,20 +90,28 @@ type ibmWorld struct {
 // readIBM reads the configuration at path, which is inside the shared data.
 func readIBM(t *testing.T, path ...string) *ibmWorld {
 	t.Helper()
+	var c ibmConfig
+	readJSON(t, &c, path...)
+	w := &ibmWorld{printed: make(map[policy.Ref]string)}
+	text := w.text(t, &c)
+	s, err := ParseText(path[len(path)-1], []byte(text))
+	if err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	w.Snapshot = s
+	return w
+}
+
+// readJSON reads a file of the shared data.
+func readJSON(t *testing.T, to any, path ...string) {
+	t.Helper()
 	data, err := os.ReadFile(dataDir(t, path...))
+	if err == nil {
+		err = json.Unmarshal(data, to)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	var c ibmConfig
-	if err := json.Unmarshal(data, &c); err != nil {
-		t.Fatal(err)
-	}
-	w := &ibmWorld{printed: make(map[policy.Ref]string)}
-	text := w.text(t, &c)
-	if w.Snapshot, err = ParseText(path[len(path)-1], []byte(text)); err != nil {
-		t.Fatalf("%v\n%s", err, text)
-	}
-	return w
 }
 
 // text writes c. Interfaces are named as np-guard prints them: name[address]; groups,
@@ -158,38 +165,15 @@ func (w *ibmWorld) text(t *testing.T, c *ibmConfig) string {
 		}
 		b.WriteByte('\n')
 		rank := make(map[string]int)
-		for _, r := range inOrder(t, a.Rules) {
+		for i := range a.Rules { // in their order
+			r := &a.Rules[i]
 			rank[r.Direction]++
-			fmt.Fprintf(&b, "  %q%s priority=%d\n", r.Name, r.aclText(), rank[r.Direction])
-			w.printed[policy.Ref{Owner: a.Name, Rule: r.Name}] = r.aclPrint(rank[r.Direction])
+			id := fmt.Sprintf("r%d", i)
+			fmt.Fprintf(&b, "  %s%s priority=%d\n", id, r.aclText(), rank[r.Direction])
+			w.printed[policy.Ref{Owner: a.Name, Rule: id}] = r.aclPrint(rank[r.Direction])
 		}
 	}
 	return b.String()
-}
-
-// inOrder returns rules in the order of their links: each names the one that it
-// stands before.
-func inOrder(t *testing.T, rules []ibmRule) []*ibmRule {
-	t.Helper()
-	var out []*ibmRule
-	next := ""
-	for range rules {
-		for i := range rules {
-			before := ""
-			if rules[i].Before != nil {
-				before = rules[i].Before.Name
-			}
-			if before == next {
-				out, next = append(out, &rules[i]), rules[i].Name
-				break
-			}
-		}
-	}
-	if len(out) != len(rules) {
-		t.Fatalf("%d of %d rules are linked", len(out), len(rules))
-	}
-	slices.Reverse(out)
-	return out
 }
 
 var (
@@ -292,9 +276,17 @@ type ibmProbe struct {
 	src, dst uint16
 }
 
-// ibmProbes are at and beside every port bound of s.
-func ibmProbes(s *policy.Snapshot) []ibmProbe {
+// ibmProbes are at and beside every port bound of s, and more bounds that a query has.
+func ibmProbes(s *policy.Snapshot, more ...string) []ibmProbe {
 	bounds := []uint16{1, 65535, 5000}
+	for _, text := range more {
+		n, err := strconv.Atoi(text)
+		for _, x := range []int{n - 1, n, n + 1} {
+			if err == nil && 1 <= x && x <= 65535 {
+				bounds = append(bounds, uint16(x))
+			}
+		}
+	}
 	for _, r := range s.Rules() {
 		for _, m := range r.Match {
 			for _, p := range []uint16{m.LocalPorts.First, m.LocalPorts.Last, m.RemotePorts.First, m.RemotePorts.Last} {

@@ -1,31 +1,56 @@
 package analyzer
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 
 	"github.com/sgadvise/sgadvise/engine/netset"
 	"github.com/sgadvise/sgadvise/engine/policy"
-	"github.com/sgadvise/sgadvise/ingest/flow"
+	"github.com/sgadvise/sgadvise/engine/space"
 )
 
-// ruleCoverage says for every declared rule where it is in force and whether other
-// rules permit all that it permits there, whatever the traffic.
+// ruleCoverage says for every declared rule where it is in force and whether the
+// configuration alone makes it needless there, whatever the traffic.
 type ruleCoverage struct {
-	interfaces [][]int // rule → indexes of the interfaces where it is in force
+	lists      *ruleLists
+	interfaces [][]int // rule → indexes of the interfaces that carry its group or ACL
 	rules      []covered
 	boxes      []ruleBoxes
 	words      []string // what the rule says, in canonical words
-	passed     []bool   // rule → in force where an appliance may pass traffic on
 }
 
 // covered is what the configuration alone says of a rule.
 type covered struct {
-	everywhere bool         // by other rules, on every interface where it is in force (and there is one)
-	own        bool         // by other rules of its own group or ACL: safe under any attachment
-	by         []policy.Ref // a small set that does it on the first interface
+	everywhere bool         // the same is decided without it on every interface where it is in force (and there is one)
+	own        bool         // by rules of its own group or ACL: safe under any attachment
+	shadowed   bool         // stronger rules match all that it does: it never speaks
+	by         []policy.Ref // a small set that does it on the first interface; implicit rules included, the default is not
+	conflict   bool         // one of those that speak before it does the opposite
+	instead    instead      // who decides without it
 	members    bool         // group members as of the snapshot are part of the reason
 	duplicate  policy.Ref   // another rule of the same owner with the same boxes; zero: none
+	acls       []string     // network ACLs that deny all that it admits, on every interface where it is in force
+}
+
+// instead says what kind of thing decides the same where a rule is needless.
+type instead uint8
+
+const (
+	byRules   instead = iota
+	byDefault         // nothing else: what happens without any rule
+	byIntra           // the hidden rule that lets members of a group talk to one another
+)
+
+// reason says why a rule is needless, without where.
+func (c *covered) reason() string {
+	switch c.instead {
+	case byDefault:
+		return "what it could decide is decided the same without any rule"
+	case byIntra:
+		return "its peers are members of " + groupList(c.by) + ", who may talk to one another whatever the rules say"
+	}
+	return "other rules decide all that it could"
 }
 
 // ruleBoxes is a rule as boxes with its references resolved.
@@ -36,20 +61,16 @@ type ruleBoxes struct {
 }
 
 func newRuleCoverage(s *policy.Snapshot) *ruleCoverage {
-	c := &ruleCoverage{}
 	rules := s.Rules()
-	c.interfaces = make([][]int, len(rules))
-	c.rules = make([]covered, len(rules))
+	c := &ruleCoverage{lists: newRuleLists(s), interfaces: make([][]int, len(rules)), rules: make([]covered, len(rules))}
 	for _, r := range rules {
 		c.boxes = append(c.boxes, boxesOf(s, r))
 		c.words = append(c.words, substance(r))
 	}
 
-	// Rules by owner and direction; interfaces by what they share.
 	byOwner := make(map[string][]int)
 	for i, r := range rules {
-		k := r.Ref.Owner + " " + r.Direction.String()
-		byOwner[k] = append(byOwner[k], i)
+		byOwner[r.Ref.Owner] = append(byOwner[r.Ref.Owner], i)
 	}
 	for i := range s.Interfaces {
 		f := &s.Interfaces[i]
@@ -58,68 +79,183 @@ func newRuleCoverage(s *policy.Snapshot) *ruleCoverage {
 			owners = append(owners, acl.ID)
 		}
 		for _, o := range owners {
-			for _, d := range [2]flow.Direction{flow.Ingress, flow.Egress} {
-				for _, r := range byOwner[o+" "+d.String()] {
-					c.interfaces[r] = append(c.interfaces[r], i)
-				}
+			for _, r := range byOwner[o] {
+				c.interfaces[r] = append(c.interfaces[r], i)
 			}
 		}
 	}
 
-	behind := behindAppliance(s)
-	c.passed = make([]bool, len(rules))
-	for i := range rules {
-		c.passed[i] = slices.ContainsFunc(c.interfaces[i], func(f int) bool { return behind[f] })
-	}
-
-	type scope struct {
-		r   int
-		key string
-	}
-	seen := make(map[scope]bool)
 	for r := range rules {
-		own := byOwner[rules[r].Ref.Owner+" "+rules[r].Direction.String()]
 		cov := &c.rules[r]
-		cov.duplicate = c.duplicateOf(rules, r, own)
-		by, ok := c.covers(rules, r, own)
-		cov.own = ok
-		if ok {
-			cov.by = refsOf(rules, by)
-			cov.members = c.membersMatter(r, by)
+		cov.duplicate = c.duplicateOf(rules, r, byOwner[rules[r].Ref.Owner])
+		if c.alone(s, r); !cov.own && len(c.interfaces[r]) > 0 && !isACL(s, rules[r].Ref.Owner) {
+			c.together(s, r)
 		}
-		if len(c.interfaces[r]) == 0 {
-			continue
-		}
-		if ok {
-			cov.everywhere = true
-			continue
-		}
-		if isACL(s, rules[r].Ref.Owner) {
-			continue // no other list speaks in the same stage
-		}
-		cov.everywhere = true
-		for n, i := range c.interfaces[r] {
-			key := scope{r, strings.Join(s.Interfaces[i].Groups, " ")}
-			if seen[key] {
-				continue
-			}
-			seen[key] = true
-			var others []int
-			for _, g := range s.Interfaces[i].Groups {
-				others = append(others, byOwner[g+" "+rules[r].Direction.String()]...)
-			}
-			by, ok := c.covers(rules, r, others)
-			if !ok {
-				cov.everywhere, cov.by, cov.members = false, nil, false
-				break
-			}
-			if n == 0 {
-				cov.by = refsOf(rules, by)
-			}
-			cov.members = cov.members || c.membersMatter(r, by)
+		cov.everywhere = cov.everywhere || cov.own && len(c.interfaces[r]) > 0
+		if !isACL(s, rules[r].Ref.Owner) {
+			cov.acls = c.maskedBy(s, r)
 		}
 	}
 	return c
+}
+
+// alone settles whether the rules of r's own group or ACL make it needless wherever they
+// are attached together. For a rule of a group that takes rules as strong as it or
+// stronger: between it and weaker ones the rules of another group may speak.
+func (c *ruleCoverage) alone(s *policy.Snapshot, r int) {
+	rule, cov := s.Rules()[r], &c.rules[r]
+	own := *c.lists.own[rule.Ref.Owner][side(rule.Direction)]
+	l := &own
+	i, _ := l.Find(rule.Ref)
+	var keep func(int) bool
+	if !isACL(s, rule.Ref.Owner) {
+		hedge := !c.boxes[r].members && slices.ContainsFunc(c.interfaces[r], func(f int) bool { return c.lists.scopes[c.lists.of[f]].behind })
+		keep = func(j int) bool {
+			n, _ := s.RuleIndex(l.Lines[j].Rule.Ref)
+			return stronger(l.Lines[j].Rule, rule) && !(hedge && c.boxes[n].members)
+		}
+		if rule.Action == policy.Deny {
+			l.Default = policy.Allow // so that nothing but rules denies
+		}
+	}
+	if reason := l.Redundant(i, keep); reason != space.Needed {
+		c.note(cov, l, i, reason, keep)
+		cov.own = true
+		cov.members = c.membersMatter(s, r, cov.by)
+	}
+}
+
+// together settles whether rule r is needless on every interface that carries its group.
+func (c *ruleCoverage) together(s *policy.Snapshot, r int) {
+	rule, cov := s.Rules()[r], &c.rules[r]
+	seen := make(map[int]bool)
+	cov.everywhere = true
+	first := true
+	for _, f := range c.interfaces[r] {
+		n := c.lists.of[f]
+		if seen[n] {
+			continue
+		}
+		seen[n] = true
+		in := c.lists.ofRule(rule, f)
+		if len(in) == 0 {
+			// Nothing filters this direction here: it decides nothing.
+			c.add(s, r, covered{instead: byDefault}, &first)
+			continue
+		}
+		for _, x := range in {
+			l := x.list
+			if c.lists.scopes[n].behind && !c.boxes[r].members {
+				l = x.in.hedged
+			}
+			reason := l.Redundant(x.at, nil)
+			if reason == space.Needed {
+				*cov = covered{duplicate: cov.duplicate}
+				return
+			}
+			var here covered
+			c.note(&here, l, x.at, reason, nil)
+			c.add(s, r, here, &first)
+		}
+	}
+}
+
+// add joins what one list says of rule r to what others said.
+func (c *ruleCoverage) add(s *policy.Snapshot, r int, here covered, first *bool) {
+	cov := &c.rules[r]
+	members := c.membersMatter(s, r, here.by)
+	if *first {
+		here.everywhere, here.duplicate, here.members = true, cov.duplicate, members
+		*cov, *first = here, false
+		return
+	}
+	cov.members = cov.members || members
+	cov.shadowed = cov.shadowed && here.shadowed
+	cov.conflict = cov.conflict || here.conflict
+	if cov.instead != here.instead {
+		cov.instead = byRules
+	}
+}
+
+// note writes down why line i of l is needless.
+func (c *ruleCoverage) note(cov *covered, l *space.List, i int, reason space.Reason, keep func(int) bool) {
+	cov.shadowed = reason == space.Shadowed
+	cov.instead = byDefault
+	intra := true
+	for _, j := range l.By(i, reason, keep) {
+		x := l.Lines[j].Rule
+		cov.by = append(cov.by, x.Ref)
+		cov.conflict = cov.conflict || cov.shadowed && x.Action != l.Lines[i].Rule.Action
+		intra = intra && isIntra(x.Ref)
+		if !x.Implicit || isIntra(x.Ref) {
+			cov.instead = byRules
+		}
+	}
+	if len(cov.by) > 0 && intra {
+		cov.instead = byIntra
+	}
+	slices.SortFunc(cov.by, policy.Ref.Compare)
+}
+
+// isIntra reports whether ref is the hidden rule of a group's members.
+func isIntra(ref policy.Ref) bool {
+	return ref.Owner == policy.ImplicitOwner && ref == policy.IntraRef(intraGroup(ref))
+}
+
+// intraGroup returns the group whose members the hidden rule ref is for.
+func intraGroup(ref policy.Ref) string {
+	_, id, _ := strings.Cut(ref.Rule, ":")
+	return id
+}
+
+// maskedBy returns the network ACLs that deny all that rule r admits, on every interface
+// where it is in force; nil if there is one where something of it comes through, or
+// nothing to come through.
+func (c *ruleCoverage) maskedBy(s *policy.Snapshot, r int) []string {
+	rule := s.Rules()[r]
+	if rule.Action != policy.Allow {
+		return nil
+	}
+	type place struct {
+		scope       int
+		acl, subnet string
+	}
+	seen := make(map[place]bool)
+	var out []string
+	for _, f := range c.interfaces[r] {
+		acl, sub, ok := s.ACLFor(&s.Interfaces[f])
+		if !ok {
+			return nil
+		}
+		if seen[place{c.lists.of[f], acl.ID, sub.ID}] {
+			continue
+		}
+		seen[place{c.lists.of[f], acl.ID, sub.ID}] = true
+		var admits []netset.Box
+		for _, x := range c.lists.ofRule(rule, f) {
+			admits = append(admits, x.list.Admits(x.at).Perhaps...)
+		}
+		path := s.Path(s.Interfaces[f].ID, rule.Direction)
+		n := slices.IndexFunc(path, func(st policy.Stage) bool { return st.Name == policy.ACLStage })
+		if len(admits) == 0 || n < 0 || meet(admits, prefixBoxes(path[n].Exempt)) {
+			return nil
+		}
+		if meet(admits, c.lists.own[acl.ID][side(rule.Direction)].Permits().Perhaps) {
+			return nil
+		}
+		out = append(out, acl.ID)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// prefixBoxes returns all services at the addresses of ps.
+func prefixBoxes(ps []netip.Prefix) []netset.Box {
+	var out []netset.Box
+	for _, p := range ps {
+		out = append(out, netset.Box{Services: netset.AllServices, Addrs: netset.AddrsOf(p)})
+	}
+	return out
 }
 
 // behindAppliance says for each interface whether something in its network passes
@@ -146,66 +282,10 @@ func isACL(s *policy.Snapshot, owner string) bool {
 }
 
 func boxesOf(s *policy.Snapshot, r *policy.Rule) ruleBoxes {
-	e := *r
-	e.Match = slices.Clone(r.Match)
-	out := ruleBoxes{}
-	for i := range e.Match {
-		for _, ref := range e.Match[i].Remote.Refs {
-			out.members = out.members || ref.Kind == policy.GroupSet
-		}
-		e.Match[i].Remote = s.Resolve(e.Match[i].Remote)
-		e.Match[i].Local = s.Resolve(e.Match[i].Local)
-	}
+	e := resolved(s, r)
+	out := ruleBoxes{members: slices.ContainsFunc(r.Refs(), func(x policy.SetRef) bool { return x.Kind == policy.GroupSet })}
 	out.boxes, out.exact = e.Boxes()
 	return out
-}
-
-// covers reports whether the rules among others that rank at least as high as r
-// permit (in an ordered list: decide) all that r does, and names few that do. A rule
-// that matches nothing at present, or not for certain, is covered by nothing; one
-// that is not for certain covers nothing. Members of groups do not cover a prefix where
-// an appliance passes traffic on.
-func (c *ruleCoverage) covers(rules []*policy.Rule, r int, others []int) ([]int, bool) {
-	mine := &c.boxes[r]
-	if !mine.exact || len(mine.boxes) == 0 {
-		return nil, false
-	}
-	var by []int
-	for _, o := range others {
-		if o == r || !c.boxes[o].exact || !stronger(rules[o], rules[r]) || c.passed[r] && c.boxes[o].members && !mine.members {
-			continue
-		}
-		if slices.ContainsFunc(c.boxes[o].boxes, func(b netset.Box) bool {
-			return slices.ContainsFunc(mine.boxes, b.Overlaps)
-		}) {
-			by = append(by, o)
-		}
-	}
-	union := func(of []int) []netset.Box {
-		var out []netset.Box
-		for _, o := range of {
-			out = append(out, c.boxes[o].boxes...)
-		}
-		return out
-	}
-	if ok, _ := netset.CoveredAll(mine.boxes, union(by)); !ok {
-		return nil, false
-	}
-	// One rule that does it alone is the best reason; else leave out what is not needed.
-	for _, o := range by {
-		if ok, _ := netset.CoveredAll(mine.boxes, c.boxes[o].boxes); ok {
-			return []int{o}, true
-		}
-	}
-	for i := 0; i < len(by); {
-		without := slices.Delete(slices.Clone(by), i, i+1)
-		if ok, _ := netset.CoveredAll(mine.boxes, union(without)); ok {
-			by = without
-		} else {
-			i++
-		}
-	}
-	return by, true
 }
 
 // stronger reports whether o speaks before r, or beside it to the same effect.
@@ -216,26 +296,20 @@ func stronger(o, r *policy.Rule) bool {
 	return o.Action == r.Action || o.Action == policy.Deny
 }
 
-func (c *ruleCoverage) membersMatter(r int, by []int) bool {
-	return c.boxes[r].members || slices.ContainsFunc(by, func(o int) bool { return c.boxes[o].members })
+func (c *ruleCoverage) membersMatter(s *policy.Snapshot, r int, by []policy.Ref) bool {
+	return c.boxes[r].members || slices.ContainsFunc(by, func(ref policy.Ref) bool {
+		n, declared := s.RuleIndex(ref)
+		return isIntra(ref) || declared && c.boxes[n].members
+	})
 }
 
 // duplicateOf returns the first other rule of the same owner that permits exactly the
 // same, in words as well as in effect.
 func (c *ruleCoverage) duplicateOf(rules []*policy.Rule, r int, own []int) policy.Ref {
 	for _, o := range own {
-		if o != r && c.words[o] == c.words[r] && stronger(rules[o], rules[r]) {
+		if o != r && rules[o].Direction == rules[r].Direction && c.words[o] == c.words[r] && stronger(rules[o], rules[r]) {
 			return rules[o].Ref
 		}
 	}
 	return policy.Ref{}
-}
-
-func refsOf(rules []*policy.Rule, ids []int) []policy.Ref {
-	var out []policy.Ref
-	for _, i := range ids {
-		out = append(out, rules[i].Ref)
-	}
-	slices.SortFunc(out, policy.Ref.Compare)
-	return out
 }

@@ -362,8 +362,8 @@ func (e *Evidence) forPlan(vs []RuleVerdict) []plan.RuleEvidence {
 			UnusedOK:   v.evidence.unused == "",
 			Why:        cmp.Or(v.evidence.hidden, v.evidence.narrow, v.evidence.unused),
 		}
-		if v.Verdict == CannotJudge {
-			r.UnusedOK, r.Why = false, v.Reason
+		if v.Verdict == CannotJudge || v.masked {
+			r.UnusedOK, r.Why = false, v.Reason // two layers are often meant
 		}
 		if v.evidence.others != "" {
 			r.NarrowOK, r.UnusedOK, r.Why = false, false, v.evidence.others

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/sgadvise/sgadvise/analyzer/plan"
+	"github.com/sgadvise/sgadvise/engine/netset"
 	"github.com/sgadvise/sgadvise/engine/policy"
 )
 
@@ -21,7 +22,37 @@ func fingerprint(f *Finding) string {
 
 // substance is a rule in canonical words.
 func substance(r *policy.Rule) string {
-	return strings.Join([]string{r.Direction.String(), r.Action.String(), r.Protocol(), r.Ports(), r.Peer()}, "|")
+	parts := []string{r.Direction.String(), r.Action.String(), r.Protocol(), r.Ports(), r.Peer()}
+	for i := range r.Match {
+		if len(r.Match) > 1 {
+			one := policy.Rule{Direction: r.Direction, Match: r.Match[i : i+1]}
+			parts = append(parts, one.Protocol()+" "+one.Ports()+" "+one.Peer())
+		}
+	}
+	if only := restrictions(r); only != "" {
+		parts = append(parts, only)
+	}
+	return strings.Join(parts, "|")
+}
+
+// restrictions says what r restricts besides peer and service: the local addresses and
+// the ports of the other side. "" for most rules.
+func restrictions(r *policy.Rule) string {
+	var parts []string
+	for i := range r.Match {
+		m := &r.Match[i]
+		if v4, v6 := worldOpen(m.Local.Prefixes); !v4 || !v6 {
+			local := make([]string, 0, len(m.Local.Prefixes))
+			for _, p := range m.Local.Prefixes {
+				local = append(local, p.String())
+			}
+			parts = append(parts, "at "+strings.Join(local, ","))
+		}
+		if other := m.ServicePorts(r.Direction.Reverse()); other != netset.AllPorts {
+			parts = append(parts, "peer ports "+other.String())
+		}
+	}
+	return strings.Join(parts, ", ")
 }
 
 // about starts a finding on a rule.
@@ -51,7 +82,11 @@ func words(r *policy.Rule) string {
 	default:
 		s += proto
 	}
-	return s + " " + prep + " " + r.Peer()
+	s += " " + prep + " " + r.Peer()
+	if only := restrictions(r); only != "" {
+		s += " " + only
+	}
+	return s
 }
 
 func sortFindings(fs []Finding) {

@@ -12,10 +12,12 @@ var MergeableRules = &Analyzer{
 	Name:     "mergeable-rules",
 	Title:    "Two rules could be written as one",
 	Severity: Info,
-	Doc: `Two allow rules of one group have the same direction and protocol and differ in
-one thing only: their ports follow one another or overlap, or their prefixes are the two
-halves of a larger one. One rule permits exactly what both do. It saves quota and
-reading; it changes nothing else. Descriptions of the two must be joined by hand.`,
+	Doc: `Two rules of one group have the same direction, action, priority and protocol and
+differ in one thing only: their ports follow one another or overlap, or their prefixes are
+the two halves of a larger one. One rule of that priority says exactly what both do. It
+saves quota and reading; it changes nothing else. Descriptions of the two must be joined by
+hand. Rules of different priority are never found: what stands between them may do the
+opposite. Nor are rules whose ports come from a list.`,
 	Run: func(p *Pass) []Finding {
 		var out []Finding
 		for g := range p.Snapshot.Groups {
@@ -37,11 +39,11 @@ reading; it changes nothing else. Descriptions of the two must be joined by hand
 	},
 }
 
-// merged says what one rule would permit exactly what a and b do, if there is one and
-// neither holds the other.
+// merged says what one rule would match exactly what a and b do, if there is one and
+// neither holds the other. At one rank with one action nothing stands between them.
 func merged(a, b *policy.Rule) (string, bool) {
-	if a.Direction != b.Direction || a.Action != policy.Allow || b.Action != policy.Allow || a.Rank != b.Rank ||
-		len(a.Match) != 1 || len(b.Match) != 1 || a.Protocol() != b.Protocol() {
+	if a.Direction != b.Direction || a.Action != b.Action || a.Rank != b.Rank || len(a.Match) != 1 || len(b.Match) != 1 ||
+		a.Protocol() != b.Protocol() || a.PortList+b.PortList != "" || restrictions(a) != restrictions(b) {
 		return "", false
 	}
 	m, n := &a.Match[0], &b.Match[0]

@@ -13,6 +13,9 @@ have been denied, as long as those other rules stay: two rules may each be redun
 because of the other, and then only one of them can go. Take removals from the plan,
 which accepts edits one by one, never from a list of findings.
 
+Where rules have an order, a weaker rule, or what happens without any rule, would have
+permitted each of them; the related rules are those that spoke beside it.
+
 It speaks for the observed traffic only. Whether other rules permit all that this one
 does, whatever the traffic, is the check shadowed-rule.`,
 	Run: func(p *Pass) []Finding {
@@ -22,9 +25,14 @@ does, whatever the traffic, is the check shadowed-rule.`,
 			if v.Verdict != Redundant || v.Rule.Implicit || v.Rule.Action != policy.Allow {
 				continue
 			}
-			f := about(v.Rule, "%s matched %s and never decided one: other rules permit each of them too", words(v.Rule), plural(int(v.Usage.Hits), "connection"))
+			related := companions(p, i)
+			why := "other rules permit each of them too"
+			if len(related) == 0 {
+				why = "without it each would be permitted all the same"
+			}
+			f := about(v.Rule, "%s matched %s and never decided one: %s", words(v.Rule), plural(int(v.Usage.Hits), "connection"), why)
 			f.Facts = []Fact{{"hits", count(v.Usage.Hits)}, {"decisive hits", "0"}, {"peers", count(v.Usage.Peers)}}
-			f.Related = companions(p, i)
+			f.Related = related
 			out = append(out, f)
 		}
 		return out

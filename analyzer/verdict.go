@@ -2,6 +2,7 @@ package analyzer
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/sgadvise/sgadvise/engine"
 	"github.com/sgadvise/sgadvise/engine/policy"
@@ -29,6 +30,7 @@ type RuleVerdict struct {
 	Interfaces int    // interfaces on which the rule is in force
 
 	evidence ruleEvidence
+	masked   bool // a network ACL alone makes it dead
 }
 
 // verdicts judges every rule of res.Usage. The first verdict that fits holds.
@@ -49,10 +51,11 @@ func verdicts(res *engine.Result, ev *Evidence, cov *ruleCoverage) []RuleVerdict
 				v.evidence.others = "traffic to its ports was accepted that fits no rule: its peers may have been in " + v.Rule.Peer() + " at the time"
 			}
 			v.Verdict, v.Reason = v.judge(res.Snapshot, ev, &cov.rules[i], &cov.boxes[i])
+			v.masked = v.Verdict == DeadByConfig && len(cov.rules[i].acls) > 0 && !cov.rules[i].everywhere && deadReference(v.Rule) == ""
 		} else {
 			v.Rule = res.Rules[i]
 			v.Interfaces = int(v.Usage.Interfaces)
-			v.Verdict, v.Reason = Used, "it decided connections that no other rule did"
+			v.Verdict, v.Reason = Used, "it decided connections for which nothing else spoke"
 			switch {
 			case v.Usage.Hits > 0:
 			case v.Usage.Possible > 0:
@@ -61,6 +64,8 @@ func verdicts(res *engine.Result, ev *Evidence, cov *ruleCoverage) []RuleVerdict
 				v.Verdict, v.Reason = CannotJudge, "the rules of this group are not in the export"
 			case v.Rule.Action == policy.Deny && !ev.Rejected:
 				v.Verdict, v.Reason = NotObservable, "the logs hold no rejected traffic"
+			case isIntra(v.Rule.Ref):
+				v.Verdict, v.Reason = Unused, "no connection between members was logged"
 			default:
 				v.Verdict, v.Reason = Unused, "nothing that was logged fell through to it"
 			}
@@ -80,6 +85,9 @@ func (v *RuleVerdict) judge(s *policy.Snapshot, ev *Evidence, cov *covered, boxe
 	case u.Hits > 0 && u.Decisive > 0:
 		return Used, fmt.Sprintf("it decided %s", plural(int(u.Decisive), "connection"))
 	case u.Hits > 0:
+		if cov.everywhere && cov.instead == byDefault {
+			return Redundant, fmt.Sprintf("it matched %s, and without it each would be decided the same by default", plural(int(u.Hits), "connection"))
+		}
 		return Redundant, fmt.Sprintf("it matched %s, and other rules allowed each of them too", plural(int(u.Hits), "connection"))
 	case v.evidence.others != "":
 		return CannotJudge, v.evidence.others
@@ -97,7 +105,9 @@ func (v *RuleVerdict) judge(s *policy.Snapshot, ev *Evidence, cov *covered, boxe
 	case dead != "":
 		return DeadByConfig, "its reference is dead: " + dead
 	case cov.everywhere:
-		return DeadByConfig, "other rules decide all that it could, on every interface where it is in force"
+		return DeadByConfig, cov.reason() + ", on every interface where it is in force"
+	case len(cov.acls) > 0:
+		return DeadByConfig, strings.Join(cov.acls, ", ") + " denies all that it admits, on every interface where it is in force"
 	case v.Interfaces == 0:
 		return DeadByConfig, v.Rule.Ref.Owner + " is attached to no interface of the snapshot"
 	case v.evidence.hidden != "":

@@ -1,0 +1,287 @@
+package analyzer
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/sgadvise/sgadvise/analyzer/cover"
+	"github.com/sgadvise/sgadvise/analyzer/plan"
+	"github.com/sgadvise/sgadvise/engine"
+	"github.com/sgadvise/sgadvise/engine/netset"
+	"github.com/sgadvise/sgadvise/engine/policy"
+	"github.com/sgadvise/sgadvise/engine/space"
+	"github.com/sgadvise/sgadvise/ingest/flow"
+)
+
+// IntraMaskedRule finds rules for members that may talk to one another anyway.
+var IntraMaskedRule = &Analyzer{
+	Name:     "intra-masked-rule",
+	Title:    "Members of the group may do anyway what this rule allows",
+	Severity: Info,
+	Doc: `All peers of the rule are members of a group whose members may talk to one another by
+private address whatever the rules say, and every interface with the rule is a member, too.
+So the rule never decides, as long as the group stays open inside and its members are those
+of the snapshot.
+
+It is no reason to remove the rule: it is what would remain if the members were isolated
+from one another, and the check intra-group-only names the rules that are lacking then.`,
+	Run: func(p *Pass) []Finding {
+		var out []Finding
+		for i, r := range p.Snapshot.Rules() {
+			c := &p.Coverage.rules[i]
+			if !c.everywhere || c.instead != byIntra || r.Action != policy.Allow {
+				continue
+			}
+			f := about(r, "%s never decides: its peers are members of %s, who may talk to one another anyway", words(r), groupList(c.by))
+			f.Related, f.Confidence = c.by, plan.Medium
+			f.Facts = []Fact{{"holds", "while the members of " + groupList(c.by) + " are not isolated, for the members as of the snapshot"}}
+			out = append(out, f)
+		}
+		return out
+	},
+}
+
+// groupList names the groups of hidden rules.
+func groupList(intra []policy.Ref) string {
+	var ids []string
+	for _, ref := range intra {
+		ids = append(ids, intraGroup(ref))
+	}
+	return strings.Join(ids, ", ")
+}
+
+// IneffectiveDeny finds rules that do not deny what they say.
+var IneffectiveDeny = &Analyzer{
+	Name:     "ineffective-deny",
+	Title:    "The rule does not stop what it says it denies",
+	Severity: Medium,
+	Doc: `A deny rule names addresses of members of a group whose members may talk to one
+another by private address, and is in force on other members of it. That permission comes
+before every rule, so these peers are not stopped, whatever the rule's priority; the facts
+name them and count what the logs show of them. To stop them, isolate the members of every
+such group that both ends share (the check intra-group-only says what rules that would
+need), or take one end out of it.
+
+A deny is also found if stronger rules decide all that it matches and one of them allows:
+then it denies nothing that they allow. A rule that denies a whole address family is of
+least severity: its aim is the rest.`,
+	Run: func(p *Pass) []Finding {
+		intra := p.intraConnections()
+		var out []Finding
+		for i, r := range p.Snapshot.Rules() {
+			if r.Action != policy.Deny {
+				continue
+			}
+			c := &p.Coverage.rules[i]
+			if c.everywhere && c.shadowed && c.conflict && c.instead == byRules {
+				f := about(r, "%s stops nothing that stronger rules allow: %s", words(r), refList(c.by))
+				f.Related = c.by
+				out = append(out, f)
+				continue
+			}
+			mates, by := p.matesDespite(i)
+			if len(mates) == 0 {
+				continue
+			}
+			seen := 0
+			for _, conn := range intra {
+				if conn.Direction == r.Direction && slices.Contains(p.Coverage.interfaces[i], int(conn.Interface)) && touches(p.Coverage.boxes[i].boxes, conn) {
+					seen++
+				}
+			}
+			f := about(r, "%s does not stop %s of %s: they may talk to one another whatever the rules say", words(r), plural(len(mates), "member"), groupList(by))
+			f.Related, f.Confidence = by, plan.Medium
+			f.Facts = []Fact{{"not stopped", prefixList(mates)}, {"connections from or to them that it matches", count(seen)},
+				{"relies on", "the members of a group as of the snapshot"}}
+			for n := range r.Match {
+				if v4, v6 := worldOpen(r.Match[n].Remote.Prefixes); v4 || v6 {
+					f.Severity = Info
+				}
+			}
+			out = append(out, f)
+		}
+		return out
+	},
+}
+
+// touches reports whether boxes hold any service of c at its peer.
+func touches(boxes []netset.Box, c *engine.Connection) bool {
+	at := pointOf(c)
+	return slices.ContainsFunc(boxes, func(b netset.Box) bool { return b.Services.Overlaps(at.Services) && b.Addrs.Contains(at.Addr) })
+}
+
+// pointOf is a connection as a cover sees it.
+func pointOf(c *engine.Connection) cover.Point {
+	return cover.Point{Addr: c.Remote, Services: netset.ServiceOf(c.Proto, netset.PortRange{First: c.Port, Last: max(c.Port, c.PortHi)})}
+}
+
+// matesDespite returns the members of groups that deny rule r names and, on some interface
+// where it is in force, does not stop, and the hidden rules that let them.
+func (p *Pass) matesDespite(r int) (mates []netip.Prefix, by []policy.Ref) {
+	rule := p.Snapshot.Rules()[r]
+	for _, f := range p.Coverage.interfaces[r] {
+		iface := &p.Snapshot.Interfaces[f]
+		for _, x := range p.Coverage.lists.ofRule(rule, f) {
+			for k := range x.list.Lines {
+				line := &x.list.Lines[k]
+				if !isIntra(line.Rule.Ref) || !meet(line.Sure, x.list.Lines[x.at].Perhaps) {
+					continue
+				}
+				for _, m := range line.Rule.Match {
+					for _, mate := range m.Remote.Prefixes {
+						if slices.ContainsFunc(iface.Addresses, mate.Contains) || !meet(prefixBoxes([]netip.Prefix{mate}), x.list.Lines[x.at].Perhaps) {
+							continue
+						}
+						mates = append(mates, mate)
+						by = append(by, line.Rule.Ref)
+					}
+				}
+			}
+		}
+	}
+	slices.SortFunc(mates, policy.ComparePrefix)
+	sortRefs(by)
+	return slices.Compact(mates), slices.Compact(by)
+}
+
+// prefixList names up to five prefixes.
+func prefixList(ps []netip.Prefix) string {
+	var parts []string
+	for i, p := range ps {
+		if i == maxRelated {
+			return strings.Join(parts, ", ") + fmt.Sprintf(" and %d more", len(ps)-i)
+		}
+		parts = append(parts, p.String())
+	}
+	return strings.Join(parts, ", ")
+}
+
+// intraConnections returns the accepted connections that a hidden rule of members let
+// through for certain.
+func (p *Pass) intraConnections() []*engine.Connection {
+	is := p.implicit(isIntra)
+	if len(is) == 0 {
+		return nil
+	}
+	won := p.wonBy(is)
+	var out []*engine.Connection
+	for i := range p.Result.Connections {
+		if c := &p.Result.Connections[i]; c.Action == flow.Accept && won[c.Signature].hit {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// implicit returns the indexes in Result.Rules of the implicit rules that pick wants.
+func (p *Pass) implicit(pick func(policy.Ref) bool) map[int32]bool {
+	out := make(map[int32]bool)
+	for i := len(p.Snapshot.Rules()); i < len(p.Result.Rules); i++ {
+		if r := p.Result.Rules[i]; r.Implicit && pick(r.Ref) {
+			out[int32(i)] = true
+		}
+	}
+	return out
+}
+
+// won says what a signature says of some rules.
+type won struct{ hit, possible bool }
+
+// wonBy says for each signature whether one of rules won, or might have.
+func (p *Pass) wonBy(rules map[int32]bool) []won {
+	out := make([]won, len(p.Result.Signatures))
+	for i := range p.Result.Signatures {
+		s := &p.Result.Signatures[i]
+		is := func(id int32) bool { return rules[id] }
+		out[i] = won{slices.ContainsFunc(s.Hits, is), slices.ContainsFunc(s.Possible, is)}
+	}
+	return out
+}
+
+// IntraGroupOnly finds groups whose members talk by the hidden rule alone.
+var IntraGroupOnly = &Analyzer{
+	Name:     "intra-group-only",
+	Title:    "Members of this group talk by the hidden intra-group rule only",
+	Severity: Low,
+	Doc: `Members of the group may talk to one another by private address whatever the rules
+say. The logs hold connections between members that no rule would admit without that. If
+the members are isolated, which is how a group is closed inside, these connections break
+unless the rules in the facts are there first.
+
+The rules cover what was observed, as few as are worth while; who opened a connection is
+often inferred, and connections that come once a month are not in a short window. Add the
+rules, watch that they get hits only after isolation, and isolate in a quiet hour: members
+that share another such group stay open to each other.`,
+	Run: func(p *Pass) []Finding {
+		only := make(map[string]*[2][]*engine.Connection) // group → direction → connections
+		all := make(map[string]int)
+		bare := make(map[int][2][][]netset.Box)
+		for _, c := range p.intraConnections() {
+			n := p.Coverage.lists.of[c.Interface]
+			permits, ok := bare[n]
+			if !ok {
+				permits = withoutIntra(&p.Coverage.lists.scopes[n])
+				bare[n] = permits
+			}
+			admitted := admitted(permits[side(c.Direction)], c)
+			for _, id := range p.Result.Signatures[c.Signature].Hits {
+				ref := p.Result.Rules[id].Ref
+				if !isIntra(ref) {
+					continue
+				}
+				g := intraGroup(ref)
+				all[g]++
+				if admitted {
+					continue
+				}
+				if only[g] == nil {
+					only[g] = new([2][]*engine.Connection)
+				}
+				only[g][side(c.Direction)] = append(only[g][side(c.Direction)], c)
+			}
+		}
+		var out []Finding
+		for i := range p.Snapshot.Groups {
+			g := &p.Snapshot.Groups[i]
+			if only[g.ID] == nil {
+				continue
+			}
+			f := Finding{Subject: policy.Ref{Owner: g.ID}, Confidence: p.observedConfidence(g.ID), substance: g.ID}
+			n := len(only[g.ID][0]) + len(only[g.ID][1])
+			f.Message = fmt.Sprintf("%s between members of %s rest on the hidden intra-group rule alone: isolating them needs rules first",
+				plural(n, "connection"), g.ID)
+			f.Related = []policy.Ref{policy.IntraRef(g.ID)}
+			f.Facts = []Fact{{"connections between members", count(all[g.ID])}, {"that no rule would admit", count(n)}}
+			for _, d := range directions {
+				f.Facts = append(f.Facts, p.lacking(g, d, only[g.ID][side(d)], p.rankAbove)...)
+			}
+			out = append(out, f)
+		}
+		return out
+	},
+}
+
+// withoutIntra returns what the stages of sc would permit for certain without the hidden
+// rules of members.
+func withoutIntra(sc *scope) (out [2][][]netset.Box) {
+	for d, stages := range sc.stages {
+		for i := range stages {
+			st := stages[i].stage
+			st.Tiers = slices.DeleteFunc(slices.Clone(st.Tiers), func(t policy.Tier) bool { return t.Name == policy.IntraTier })
+			out[d] = append(out[d], space.Of(&st).Permits().Sure)
+		}
+	}
+	return out
+}
+
+// admitted reports whether every one of stages permits all that c may be.
+func admitted(stages [][]netset.Box, c *engine.Connection) bool {
+	at := pointOf(c)
+	box := netset.Box{Services: at.Services, Addrs: netset.Addrs{First: at.Addr, Last: at.Addr}}
+	return !slices.ContainsFunc(stages, func(permits []netset.Box) bool {
+		ok, _ := netset.Covered(box, permits)
+		return !ok
+	})
+}

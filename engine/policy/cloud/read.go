@@ -38,11 +38,15 @@ type Cloud struct {
 	claims func(f *file) (bool, error)
 	// read adds what the files, all claimed, hold to s.
 	read func(files []*file, s *policy.Snapshot) error
+	// declares: the files say what should be in force. They are read after those of
+	// the other families, which say what is.
+	declares bool
 }
 
 // Clouds is every family of exports, in the order in which files are offered to them.
 var Clouds = []Cloud{
 	{Name: "text", claims: claimsText, read: readText},
+	{Name: "terraform", claims: claimsTerraform, read: readTerraform, declares: true},
 	{Name: "aws", claims: claimsAWS, read: readAWS},
 	{Name: "alibaba", claims: claimsAlibaba, read: readAlibaba},
 }
@@ -83,12 +87,15 @@ func Read(paths []string, opt Options) (*policy.Snapshot, []Input, error) {
 		inputs = append(inputs, in)
 	}
 	if len(seen) == 0 {
-		return nil, inputs, fmt.Errorf("no policy in %s: expected JSON of aws ec2 describe-security-groups, describe-network-interfaces …, of aliyun ecs DescribeSecurityGroups, DescribeSecurityGroupAttribute …, or the policy language",
+		return nil, inputs, fmt.Errorf("no policy in %s: expected JSON of aws ec2 describe-security-groups, describe-network-interfaces …, of aliyun ecs DescribeSecurityGroups, DescribeSecurityGroupAttribute …, terraform show -json, or the policy language",
 			strings.Join(paths, ", "))
 	}
 	s := new(policy.Snapshot)
-	for i, c := range Clouds {
-		if len(claimed[i]) > 0 {
+	for _, declares := range []bool{false, true} {
+		for i, c := range Clouds {
+			if c.declares != declares || len(claimed[i]) == 0 {
+				continue
+			}
 			if err := c.read(claimed[i], s); err != nil {
 				return nil, inputs, err
 			}
@@ -127,6 +134,7 @@ type file struct {
 	docs    []document
 	pages   []*awsPage // what the AWS reader found in docs
 	alibaba []*alibabaPage
+	plans   []*tfDocument // what the Terraform reader found in docs
 	isJSON  bool
 	digest  string
 	kinds   []string

@@ -1,0 +1,304 @@
+package cloud
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/sgadvise/sgadvise/engine/policy"
+	"github.com/sgadvise/sgadvise/ingest/flow"
+)
+
+func (r *tfReader) awsACL(res *tfResource) error {
+	if res.gone {
+		return nil
+	}
+	r.platform(awsPlatform)
+	a := res.attributes()
+	acl := policy.ACL{ID: res.id(), VPC: a.text("vpc_id"), Default: res.typ == "aws_default_network_acl"}
+	part := tfOwner{fresh: res.cloudID() == ""}
+	for _, s := range tfSides {
+		blocks, known := a.blocks(s.key)
+		part.declared[side(s.d)] = res.expression(s.key) != nil || res.alters(s.key)
+		if !known {
+			part.blank[side(s.d)] = !part.declared[side(s.d)]
+			part.open[side(s.d)] = part.declared[side(s.d)]
+		}
+		for i, b := range blocks {
+			rule, ok, err := awsTFLine(b, res, acl.ID, s.d, "rule_no", "action")
+			if err != nil {
+				return res.errorf(fmt.Sprintf("%s[%d]", s.key, i), err)
+			}
+			if ok {
+				part.inline = append(part.inline, rule)
+			} else {
+				part.open[side(s.d)] = true
+			}
+		}
+	}
+	acl.Subnets = a.manyIDs("subnet_ids", "subnet_ids", tfSubnets).ids
+	return r.describeACL(res, a, acl, part)
+}
+
+// describeACL takes an ACL that a resource describes, and notes the subnets that the
+// plan gives to it: other ACLs may still name them.
+func (r *tfReader) describeACL(res *tfResource, a tfAttributes, acl policy.ACL, part tfOwner) error {
+	if err := a.failed(); err != nil {
+		return err
+	}
+	acl.Subnets = sortStrings(acl.Subnets)
+	if res.changed && !res.before.isNull() && res.alters("subnet_ids") {
+		was := res.earlier().texts("subnet_ids")
+		for _, s := range acl.Subnets {
+			if !slices.Contains(was, s) {
+				r.subnetACLs = append(r.subnetACLs, tfLink{from: acl.ID, to: s, r: res})
+			}
+		}
+	}
+	text := acl
+	text.Rules = tfSortRules(part.inline)
+	var b strings.Builder
+	formatACL(&b, &text)
+	if o := r.owner(acl.ID, true, part.alibaba); o.describedBy(res, b.String()) {
+		o.list, o.fresh, o.declared, o.blank, o.open, o.inline = acl, part.fresh, part.declared, part.blank, part.open, part.inline
+	}
+	return nil
+}
+
+func (r *tfReader) awsACLRule(res *tfResource) error {
+	r.platform(awsPlatform)
+	read := func(a tfAttributes) ([]policy.Rule, error) {
+		d := flow.Ingress
+		if a.flag("egress") {
+			d = flow.Egress
+		}
+		rule, ok, err := awsTFLine(a, res, "", d, "rule_number", "rule_action")
+		if err == nil && (!ok || a.unknown("egress")) {
+			err = errors.New("its place in the list is unknown until apply")
+		}
+		if err != nil {
+			return nil, res.errorf("rule", err)
+		}
+		return []policy.Rule{rule}, a.failed()
+	}
+	var now, before []policy.Rule
+	var err error
+	if !res.gone {
+		if now, err = read(res.attributes()); err != nil {
+			return err
+		}
+	}
+	if res.changed && !res.before.isNull() {
+		if before, err = read(res.earlier()); err != nil {
+			return err
+		}
+	}
+	return r.place(res, "network_acl_id", tfAWSACLs, true, false, now, before)
+}
+
+// awsTFLine reads a line of an ACL. ok is false if its number or action is unknown until
+// apply: then anything may come before anything else.
+func awsTFLine(a tfAttributes, res *tfResource, acl string, d flow.Direction, number, action string) (rule policy.Rule, ok bool, err error) {
+	if a.unknown(number, action) {
+		return rule, false, nil
+	}
+	entry := awsEntry{RuleNumber: a.number(number), Egress: d == flow.Egress, Protocol: a.text("protocol"), RuleAction: a.text(action),
+		CidrBlock: a.text("cidr_block"), Ipv6CidrBlock: a.text("ipv6_cidr_block")}
+	wide := a.unknown("protocol", "from_port", "to_port", "icmp_type", "icmp_code")
+	uncertain := wide || a.unknown("cidr_block", "ipv6_cidr_block")
+	if !wide {
+		entry.PortRange = &struct{ From, To *int }{orZero(a.number("from_port")), orZero(a.number("to_port"))}
+		entry.IcmpTypeCode = &struct{ Type, Code *int }{orZero(a.number("icmp_type")), orZero(a.number("icmp_code"))}
+	} else if a.unknown("protocol") {
+		entry.Protocol = "-1"
+	}
+	if uncertain && entry.CidrBlock == "" && entry.Ipv6CidrBlock == "" {
+		entry.CidrBlock = netip.PrefixFrom(netip.IPv4Unspecified(), 0).String()
+	}
+	rule, err = entry.build(acl)
+	if err != nil {
+		return rule, false, err
+	}
+	if uncertain {
+		for i := range rule.Match {
+			perhaps(&rule.Match[i])
+		}
+	}
+	rule.Address = res.address
+	return rule, true, nil
+}
+
+// orZero is what the provider sends for a number that is left out.
+func orZero(n *int) *int {
+	if n == nil {
+		return new(int)
+	}
+	return n
+}
+
+// awsACLAssociation reads an ACL that is given to a subnet by a resource of its own.
+func (r *tfReader) awsACLAssociation(res *tfResource) error {
+	return r.link(&r.subnetACLs, res, "network_acl_id", "subnet_id", tfAWSACLs, tfSubnets)
+}
+
+// linkACLs gives each subnet the one ACL it has after the plan. What resources of their
+// own say goes before the lists of the ACLs, which may be those of before the plan.
+func (r *tfReader) linkACLs(acls []policy.ACL) []policy.ACL {
+	slices.SortStableFunc(r.subnetACLs, func(a, b tfLink) int { return strings.Compare(a.r.address, b.r.address) })
+	take := func(subnet string, from string) {
+		for i := range acls {
+			if from == "" || acls[i].ID == from {
+				acls[i].Subnets = slices.DeleteFunc(slices.Clone(acls[i].Subnets), func(s string) bool { return s == subnet })
+			}
+		}
+	}
+	for _, l := range r.subnetACLs {
+		if l.removed {
+			take(l.to, l.from)
+		}
+	}
+	for _, l := range r.subnetACLs {
+		if l.removed {
+			continue
+		}
+		take(l.to, "")
+		i := slices.IndexFunc(acls, func(a policy.ACL) bool { return a.ID == l.from })
+		if i < 0 {
+			r.missing = append(r.missing, policy.Missing{What: "network-acl " + l.from, Effect: "filters " + l.to + ", but its lines are not here: it is not replayed"})
+			continue
+		}
+		acls[i].Subnets = append(acls[i].Subnets, l.to)
+	}
+	for i := range acls {
+		acls[i].Subnets = sortStrings(acls[i].Subnets)
+	}
+	return acls
+}
+
+// subnet reads a subnet or vSwitch.
+func (r *tfReader) subnet(res *tfResource) error {
+	if res.gone {
+		return nil
+	}
+	a := res.attributes()
+	s := policy.Subnet{ID: res.id(), VPC: a.text("vpc_id")}
+	for _, key := range []string{"cidr_block", "ipv6_cidr_block"} {
+		text := a.text(key)
+		if text == "" {
+			continue
+		}
+		p, err := parsePrefix(text)
+		if err != nil {
+			return res.errorf(key, err)
+		}
+		s.Blocks = append(s.Blocks, p)
+	}
+	if s.Blocks = sortPrefixes(s.Blocks); len(s.Blocks) > 0 {
+		r.subnets = append(r.subnets, located[policy.Subnet]{s, res.pos})
+	} else {
+		r.missing = append(r.missing, policy.Missing{What: "subnet " + s.ID, Effect: "its address block is unknown until apply: its network ACL is not replayed"})
+	}
+	return a.failed()
+}
+
+// list reads a prefix list with the entries that are written at it.
+func (r *tfReader) list(res *tfResource) error {
+	if res.gone {
+		return nil
+	}
+	a := res.attributes()
+	l := policy.PrefixList{ID: res.id(), Name: a.label("name"), Known: true}
+	if l.Name == "" {
+		l.Name = a.label("prefix_list_name")
+	}
+	if n := a.number("max_entries"); n != nil {
+		l.MaxEntries = max(*n, 0)
+	}
+	entries, known := a.blocks("entry")
+	for _, e := range entries {
+		if e.unknown("cidr") || e.v.isUnknown() {
+			l.Known = false
+			continue
+		}
+		p, err := parsePrefix(e.text("cidr"))
+		if err != nil {
+			return res.errorf("entry", err)
+		}
+		l.Entries = append(l.Entries, p)
+	}
+	if !known && res.expression("entry") != nil {
+		l.Known = false
+	}
+	l.Entries = sortPrefixes(l.Entries)
+	r.lists = append(r.lists, located[policy.PrefixList]{l, res.pos})
+	return a.failed()
+}
+
+// listEntry reads an entry of a prefix list that is a resource of its own.
+func (r *tfReader) listEntry(res *tfResource) error {
+	read := func(a tfAttributes, e tfEntry) error {
+		e.changed = res.changed
+		var known bool
+		if e.list, known = a.oneID("prefix_list_id", tfLists); !known {
+			r.missing = append(r.missing, policy.Missing{What: "effect of " + res.address, Effect: "its prefix list is unknown until apply: it is left out"})
+			return a.failed()
+		}
+		if e.unknown = a.unknown("cidr"); !e.unknown {
+			var err error
+			if e.prefix, err = parsePrefix(a.text("cidr")); err != nil {
+				return res.errorf("cidr", err)
+			}
+		}
+		r.entries = append(r.entries, e)
+		return a.failed()
+	}
+	if res.changed && !res.before.isNull() {
+		if err := read(res.earlier(), tfEntry{removed: true}); err != nil {
+			return err
+		}
+	}
+	if res.gone {
+		return nil
+	}
+	return read(res.attributes(), tfEntry{})
+}
+
+// buildLists joins lists with the entries that stand apart. A list that is kept
+// elsewhere and loses or gains an entry is not known any more.
+func (r *tfReader) buildLists() ([]policy.PrefixList, error) {
+	lists, err := onlyOnce("prefix list", r.lists, func(l *policy.PrefixList) string { return l.ID }, formatList)
+	if err != nil {
+		return nil, err
+	}
+	for _, removed := range []bool{true, false} {
+		for _, e := range r.entries {
+			if e.removed != removed {
+				continue
+			}
+			i := slices.IndexFunc(lists, func(l policy.PrefixList) bool { return l.ID == e.list })
+			switch {
+			case i < 0 && e.changed:
+				lists = append(lists, policy.PrefixList{ID: e.list})
+				r.missing = append(r.missing, policy.Missing{What: changedEntries(e.list), Effect: "Terraform changes some and does not keep the rest: rules that name the list are unknown"})
+			case i < 0 || !lists[i].Known:
+			case removed:
+				lists[i].Entries = slices.DeleteFunc(slices.Clone(lists[i].Entries), func(p netip.Prefix) bool { return p == e.prefix })
+			case e.unknown:
+				lists[i].Known, lists[i].Entries = false, nil
+			default:
+				lists[i].Entries = append(lists[i].Entries, e.prefix)
+			}
+		}
+	}
+	for i := range lists {
+		if lists[i].Entries = sortPrefixes(lists[i].Entries); !lists[i].Known {
+			lists[i].Entries = nil
+		}
+	}
+	return lists, nil
+}
+
+// changedEntries names the entries of a list that a plan changes in part.
+func changedEntries(list string) string { return "entries of " + list }

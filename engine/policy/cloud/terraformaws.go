@@ -1,0 +1,416 @@
+package cloud
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/sgadvise/sgadvise/engine/netset"
+	"github.com/sgadvise/sgadvise/engine/policy"
+	"github.com/sgadvise/sgadvise/ingest/flow"
+)
+
+// The types of resources whose ids others name.
+var (
+	tfAWSGroups = map[string]bool{"aws_security_group": true, "aws_default_security_group": true}
+	tfAWSLists  = map[string]bool{"aws_ec2_managed_prefix_list": true}
+	tfAWSACLs   = map[string]bool{"aws_network_acl": true, "aws_default_network_acl": true}
+	tfSubnets   = map[string]bool{"aws_subnet": true, "alicloud_vswitch": true}
+	tfAWSNICs   = map[string]bool{"aws_network_interface": true}
+)
+
+// tfSides are the directions with the attributes that hold their lists.
+var tfSides = []struct {
+	d   flow.Direction
+	key string
+}{{flow.Ingress, "ingress"}, {flow.Egress, "egress"}}
+
+func (r *tfReader) awsGroup(res *tfResource) error {
+	if res.gone {
+		return nil
+	}
+	r.platform(awsPlatform)
+	a := res.attributes()
+	g := policy.Group{ID: res.id(), Name: a.label("name"), Description: a.label("description"), VPC: a.text("vpc_id"), Account: a.text("owner_id"),
+		Managed: isManaged(a.tags())}
+	g.Default = res.typ == "aws_default_security_group" || g.Name == "default"
+	o := r.owner(g.ID, false, false)
+	part := tfOwner{fresh: res.cloudID() == ""}
+	for _, s := range tfSides {
+		blocks, known := a.blocks(s.key)
+		part.declared[side(s.d)] = res.expression(s.key) != nil || res.alters(s.key)
+		if !known {
+			part.blank[side(s.d)] = !part.declared[side(s.d)]
+			part.open[side(s.d)] = part.declared[side(s.d)]
+		}
+		for i, b := range blocks {
+			rules, err := awsTFRules(b, res, g.ID, s.key, s.d)
+			if err != nil {
+				return res.errorf(fmt.Sprintf("%s[%d]", s.key, i), err)
+			}
+			part.inline = append(part.inline, rules...)
+		}
+	}
+	if err := a.failed(); err != nil {
+		return err
+	}
+	text := g
+	text.Rules = tfSortRules(part.inline)
+	var b strings.Builder
+	formatGroup(&b, &text)
+	if o.describedBy(res, b.String()) {
+		o.group, o.fresh, o.declared, o.blank, o.open, o.inline = g, part.fresh, part.declared, part.blank, part.open, part.inline
+	}
+	return nil
+}
+
+// alters reports whether the plan changes this attribute, so that it is written at the
+// resource and no mere copy of what the cloud had.
+func (r *tfResource) alters(key string) bool {
+	if !r.changed || r.before.isNull() || r.values.at(key).isUnknown() {
+		return false
+	}
+	return fmt.Sprint(r.before.at(key).v) != fmt.Sprint(r.values.at(key).v)
+}
+
+// awsTFRules fans one block of rules out: one rule for each peer, as AWS has them. The
+// attributes of the block are in the attribute at of the resource, or at its top if that
+// is empty.
+func awsTFRules(a tfAttributes, res *tfResource, group, at string, d flow.Direction) ([]policy.Rule, error) {
+	protos, ports, icmp, certain, err := awsTFService(a, "protocol")
+	if err != nil {
+		return nil, err
+	}
+	sets, err := awsTFPeers(a, group, at)
+	if err != nil {
+		return nil, err
+	}
+	if !certain && len(sets) > 0 {
+		sets = []policy.AddrSet{{Unknown: true}}
+	}
+	out := make([]policy.Rule, 0, len(sets))
+	for _, set := range sets {
+		out = append(out, policy.Rule{Ref: policy.Ref{Owner: group}, Direction: d, Action: policy.Allow, Description: a.label("description"), Address: res.address,
+			Match: []policy.Match{policy.NewMatch(d, protos, ports, icmp, set)}})
+	}
+	return out, *a.err
+}
+
+// awsTFService reads protocol and ports. If a part is unknown until apply the rest is
+// as wide as it may be, and nothing it matches is certain.
+func awsTFService(a tfAttributes, protocol string) (protos policy.ProtoSet, ports netset.PortRange, icmp policy.TypeCode, certain bool, err error) {
+	if a.unknown(protocol) {
+		return policy.AnyProto, netset.AllPorts, policy.AnyICMP, false, nil
+	}
+	if a.unknown("from_port", "to_port") {
+		protos, _, err = awsProtocol(a.text(protocol))
+		return protos, netset.AllPorts, policy.AnyICMP, false, err
+	}
+	protos, ports, icmp, err = awsService(a.text(protocol), a.number("from_port"), a.number("to_port"))
+	return protos, ports, icmp, true, err
+}
+
+// awsTFPeers reads the peers of a block in the style that has several.
+func awsTFPeers(a tfAttributes, group, at string) ([]policy.AddrSet, error) {
+	var out []policy.AddrSet
+	unknown := false
+	for _, key := range []string{"cidr_blocks", "ipv6_cidr_blocks"} {
+		for _, text := range a.texts(key) {
+			p, err := parsePrefix(text)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", key, err)
+			}
+			out = append(out, policy.AddrSet{Prefixes: []netip.Prefix{p}})
+		}
+		unknown = unknown || a.unknown(key)
+	}
+	for _, key := range []string{"prefix_list_ids", "security_groups"} {
+		kind, wanted := policy.ListSet, tfAWSLists
+		if key == "security_groups" {
+			kind, wanted = policy.GroupSet, tfAWSGroups
+		}
+		ids := a.manyIDs(key, cmp.Or(at, key), wanted)
+		for _, id := range ids.ids {
+			out = append(out, policy.AddrSet{Refs: []policy.SetRef{tfReference(kind, id, "")}})
+		}
+		unknown = unknown || !ids.all
+	}
+	if a.flag("self") {
+		out = append(out, policy.AddrSet{Refs: []policy.SetRef{tfReference(policy.GroupSet, group, "")}})
+	}
+	if unknown || a.unknown("self") {
+		out = append(out, policy.AddrSet{Unknown: true})
+	}
+	return out, nil
+}
+
+// tfReference is a peer; groups of other accounts are written ACCOUNT/GROUP.
+func tfReference(kind policy.SetKind, id, own string) policy.SetRef {
+	ref := policy.SetRef{Kind: kind, ID: id}
+	if account, group, ok := strings.Cut(id, "/"); ok && kind == policy.GroupSet && strings.HasPrefix(group, "sg-") {
+		ref.ID = group
+		if account != own {
+			ref.Account = account
+		}
+	}
+	return ref
+}
+
+// awsGroupRule reads a rule that is a resource of its own, of either style: the older
+// one may be several rules of AWS.
+func (r *tfReader) awsGroupRule(res *tfResource) error {
+	r.platform(awsPlatform)
+	var now, before []policy.Rule
+	var err error
+	if !res.gone {
+		if now, err = awsTFRule(res, res.attributes()); err != nil {
+			return err
+		}
+	}
+	if res.changed && !res.before.isNull() {
+		if before, err = awsTFRule(res, res.earlier()); err != nil {
+			return err
+		}
+	}
+	return r.place(res, "security_group_id", tfAWSGroups, false, false, now, before)
+}
+
+func awsTFRule(res *tfResource, a tfAttributes) ([]policy.Rule, error) {
+	d := flow.Ingress
+	var rules []policy.Rule
+	var err error
+	ruleID := ""
+	switch res.typ {
+	case "aws_security_group_rule":
+		switch a.text("type") {
+		case "ingress":
+		case "egress":
+			d = flow.Egress
+		default:
+			return nil, res.errorf("type", errors.New("neither ingress nor egress"))
+		}
+		group, _ := a.oneID("security_group_id", tfAWSGroups)
+		if rules, err = awsTFRules(a, res, group, "", d); err == nil && !(len(rules) > 0 && a.unknown("source_security_group_id")) {
+			var more []policy.Rule
+			more, err = awsTFOne(a, res, d, "protocol", map[string]string{"source_security_group_id": "group"})
+			rules = append(rules, more...)
+		}
+		if len(rules) == 1 {
+			ruleID = a.text("security_group_rule_id")
+		}
+	default:
+		if strings.Contains(res.typ, "egress") {
+			d = flow.Egress
+		}
+		rules, err = awsTFOne(a, res, d, "ip_protocol", map[string]string{"cidr_ipv4": "cidr", "cidr_ipv6": "cidr", "prefix_list_id": "list", "referenced_security_group_id": "group"})
+		if ruleID = a.text("id"); !strings.HasPrefix(ruleID, "sgr-") {
+			ruleID = a.text("security_group_rule_id")
+		}
+	}
+	if err != nil {
+		return nil, res.errorf("rule", err)
+	}
+	for i := range rules {
+		rules[i].Ref.Rule = ruleID
+	}
+	return rules, a.failed()
+}
+
+// awsTFOne reads the peers of a rule each of which has an attribute of its own: what
+// kind of peer it is stands in kinds.
+func awsTFOne(a tfAttributes, res *tfResource, d flow.Direction, protocol string, kinds map[string]string) ([]policy.Rule, error) {
+	protos, ports, icmp, certain, err := awsTFService(a, protocol)
+	if err != nil {
+		return nil, err
+	}
+	var keys []string
+	for key := range kinds {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	var out []policy.Rule
+	for _, key := range keys {
+		set, err := tfPeer(a, key, kinds[key])
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", key, err)
+		}
+		if set == nil {
+			continue
+		}
+		if !certain {
+			*set = policy.AddrSet{Unknown: true}
+		}
+		out = append(out, policy.Rule{Direction: d, Action: policy.Allow, Description: a.label("description"), Address: res.address,
+			Match: []policy.Match{policy.NewMatch(d, protos, ports, icmp, *set)}})
+	}
+	return out, nil
+}
+
+// tfPeer reads an attribute that is one peer; nil if it is null.
+func tfPeer(a tfAttributes, key, kind string) (*policy.AddrSet, error) {
+	switch kind {
+	case "cidr":
+		text := a.text(key)
+		if a.unknown(key) {
+			return &policy.AddrSet{Unknown: true}, nil
+		}
+		if text == "" {
+			return nil, nil
+		}
+		p, err := parsePrefix(text)
+		return &policy.AddrSet{Prefixes: []netip.Prefix{p}}, err
+	case "list":
+		id, ok := a.oneID(key, tfLists)
+		if !ok {
+			return &policy.AddrSet{Unknown: true}, nil
+		}
+		if id == "" {
+			return nil, nil
+		}
+		return &policy.AddrSet{Refs: []policy.SetRef{tfReference(policy.ListSet, id, "")}}, nil
+	}
+	id, ok := a.oneID(key, tfGroups)
+	if !ok && a.r.maybeComputed(key) {
+		return nil, nil
+	}
+	if !ok {
+		return &policy.AddrSet{Unknown: true}, nil
+	}
+	if id == "" {
+		return nil, nil
+	}
+	return &policy.AddrSet{Refs: []policy.SetRef{tfReference(policy.GroupSet, id, "")}}, nil
+}
+
+// tfGroups and tfLists are the groups and lists of every cloud.
+var (
+	tfGroups = map[string]bool{"aws_security_group": true, "aws_default_security_group": true, "alicloud_security_group": true}
+	tfLists  = map[string]bool{"aws_ec2_managed_prefix_list": true, "alicloud_ecs_prefix_list": true}
+)
+
+// maybeComputed reports whether an unknown attribute is one that the provider fills in
+// itself where the configuration leaves it out, and the configuration does.
+func (r *tfResource) maybeComputed(key string) bool {
+	return r.typ == "aws_security_group_rule" && r.doc.configOf(r.module) != nil && r.expression(key) == nil
+}
+
+func (r *tfReader) awsInterface(res *tfResource) error {
+	if res.gone {
+		return nil
+	}
+	r.platform(awsPlatform)
+	a := res.attributes()
+	f := policy.Interface{ID: res.id(), Subnet: r.subnetOf(a, "subnet_id"), Account: a.text("owner_id"), Kind: a.text("interface_type"),
+		Transit: a.v.at("source_dest_check").v == false}
+	f.Role = roles[f.Kind]
+	if f.Name = tagValue(a.tags(), "Name"); f.Name == "" {
+		f.Name = a.label("description")
+	}
+	attachments, _ := a.blocks("attachment")
+	for _, at := range attachments {
+		f.Instance = at.text("instance")
+	}
+	f.Groups = groupsOf(a, "security_groups", tfAWSGroups)
+	return r.addInterface(&r.interfaces, res, a, f, []string{"private_ip"}, []string{"private_ips", "ipv6_addresses"}, []string{"ipv4_prefixes", "ipv6_prefixes"})
+}
+
+// awsInstance reads the primary interface of an instance.
+func (r *tfReader) awsInstance(res *tfResource) error {
+	if res.gone {
+		return nil
+	}
+	r.platform(awsPlatform)
+	a := res.attributes()
+	f := policy.Interface{ID: a.text("primary_network_interface_id"), Instance: res.id(), Name: tagValue(a.tags(), "Name"), Subnet: r.subnetOf(a, "subnet_id"),
+		Kind: "interface", Transit: a.v.at("source_dest_check").v == false}
+	if f.ID == "" {
+		if own, known := a.blocks("network_interface"); len(own) > 0 || !known && res.expression("network_interface") != nil {
+			return a.failed() // an interface that is a resource of its own
+		}
+		f.ID = res.id()
+	}
+	f.Groups = groupsOf(a, "vpc_security_group_ids", tfAWSGroups)
+	return r.addInterface(&r.primary, res, a, f, []string{"private_ip"}, []string{"secondary_private_ips", "ipv6_addresses"}, nil)
+}
+
+// unknownGroup names the group that stands for those that are unknown until apply; no
+// group has that name, so what it allows is unknown.
+func unknownGroup(res *tfResource) string { return "unknown-groups-of:" + res.address }
+
+// groupsOf reads the groups that an interface carries.
+func groupsOf(a tfAttributes, key string, wanted map[string]bool) []string {
+	ids := a.manyIDs(key, key, wanted)
+	if !ids.all {
+		ids.ids = append(ids.ids, unknownGroup(a.r))
+	}
+	return sortStrings(ids.ids)
+}
+
+// subnetOf reads the subnet of an interface; empty if it cannot be told.
+func (r *tfReader) subnetOf(a tfAttributes, key string) string {
+	id, _ := a.oneID(key, tfSubnets)
+	return id
+}
+
+// addInterface adds f with the addresses in attributes of one and of many, and the
+// prefixes.
+func (r *tfReader) addInterface(to *[]located[policy.Interface], res *tfResource, a tfAttributes, f policy.Interface, one, many, prefixes []string) error {
+	var texts []string
+	for _, key := range one {
+		texts = append(texts, a.text(key))
+	}
+	for _, key := range many {
+		texts = append(texts, a.texts(key)...)
+	}
+	for _, text := range texts {
+		if text == "" {
+			continue
+		}
+		addr, err := parseAddr(text)
+		if err != nil {
+			return res.errorf("addresses", err)
+		}
+		f.Addresses = append(f.Addresses, addr)
+	}
+	f.Addresses = sortAddresses(f.Addresses)
+	for _, key := range prefixes {
+		for _, text := range a.texts(key) {
+			p, err := parsePrefix(text)
+			if err != nil {
+				return res.errorf(key, err)
+			}
+			f.Prefixes = append(f.Prefixes, p)
+		}
+	}
+	f.Prefixes = sortPrefixes(f.Prefixes)
+	*to = append(*to, located[policy.Interface]{f, res.pos})
+	return a.failed()
+}
+
+// awsAttachment reads a group that is put on an interface by a resource of its own.
+func (r *tfReader) awsAttachment(res *tfResource) error {
+	return r.link(&r.attached, res, "security_group_id", "network_interface_id", tfAWSGroups, tfAWSNICs)
+}
+
+// link reads a resource that joins two others, now and before.
+func (r *tfReader) link(to *[]tfLink, res *tfResource, from, at string, froms, ats map[string]bool) error {
+	if res.changed && !res.before.isNull() {
+		a := res.earlier()
+		*to = append(*to, tfLink{from: a.text(from), to: a.text(at), removed: true, r: res})
+	}
+	if res.gone {
+		return nil
+	}
+	a := res.attributes()
+	x, okX := a.oneID(from, froms)
+	y, okY := a.oneID(at, ats)
+	if !okX || !okY {
+		r.missing = append(r.missing, policy.Missing{What: "effect of " + res.address, Effect: "what it joins is unknown until apply: it is left out"})
+		return a.failed()
+	}
+	*to = append(*to, tfLink{from: x, to: y, r: res})
+	return a.failed()
+}

@@ -1,6 +1,7 @@
 package flowlog
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -14,6 +15,7 @@ import (
 	"github.com/parquet-go/parquet-go"
 
 	"github.com/sgadvise/sgadvise/ingest/flow"
+	"github.com/sgadvise/sgadvise/ingest/store"
 )
 
 // alibabaColumns are the fields of Alibaba Cloud's flow logs as Log Service names them.
@@ -178,7 +180,7 @@ func TestAlibabaJSONEqualsTheSlowReading(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(44, 44))
 	names := strings.Fields(alibabaColumns)
-	for range 800 {
+	for range 400 {
 		values := strings.Split(randomLine(r, names, " "), " ")
 		if len(values) != len(names) {
 			continue
@@ -244,8 +246,12 @@ func TestAlibabaKeysInAnySpelling(t *testing.T) {
 		func(s string) string { return strings.ReplaceAll(s, "-", "_") },
 		func(s string) string { return strings.ReplaceAll(s, "_", "-") },
 		withoutMarks,
-		func(s string) string { return strings.NewReplacer("eni-id", "EniId", "vm-id", "VmId", "srcaddr", "SrcAddr").Replace(s) },
-		func(s string) string { return strings.NewReplacer("-id", "Id", "dst", "Dst_", "direction", "Direction").Replace(s) },
+		func(s string) string {
+			return strings.NewReplacer("eni-id", "EniId", "vm-id", "VmId", "srcaddr", "SrcAddr").Replace(s)
+		},
+		func(s string) string {
+			return strings.NewReplacer("-id", "Id", "dst", "Dst_", "direction", "Direction").Replace(s)
+		},
 		func(s string) string { return strings.ReplaceAll(s, "traffic_path", "TrafficPath") },
 	} {
 		names := strings.Fields(spell(alibabaColumns))
@@ -478,4 +484,21 @@ func TestAlibabaSharedSampleHasMaskedAddresses(t *testing.T) {
 			t.Errorf("%s: rows %v, %+v, %v", path, rows, s, err)
 		}
 	}
+}
+
+func BenchmarkAlibabaJSON(b *testing.B) {
+	records := [][]string{strings.Fields(alibabaColumns)}
+	for range 4000 {
+		records = append(records, strings.Fields(alibabaRow))
+	}
+	text := strings.Join(jsonObjects(records, false), "\n")
+	b.SetBytes(int64(len(text)))
+	b.ReportAllocs()
+	for b.Loop() {
+		_, err := DecodeJSON(context.Background(), strings.NewReader(text), "x", DefaultLayout(), func(*store.Batch) error { return nil })
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(4000*float64(b.N)/b.Elapsed().Seconds()/1e6, "Mrows/s")
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -143,6 +144,80 @@ func TestJSONLinesOfAnyLengthAreRead(t *testing.T) {
 	}
 }
 
+// checkFlatLine compares the short way that a line with a plain object takes with the
+// way of tokens, which an object in an array takes.
+func checkFlatLine(t *testing.T, line string) {
+	t.Helper()
+	if !json.Valid([]byte(line)) || line[0] != '{' || strings.Contains(line, "\n") {
+		return
+	}
+	for _, wrapper := range []string{`\u`, `"data"`, `"logs"`, `"Logs"`, "message"} { // these count how deep they are
+		if strings.Contains(line, wrapper) {
+			return
+		}
+	}
+	want, wantStats, err1 := decodeJSON("[" + line + "]")
+	got, stats, err2 := decodeJSON(line)
+	if err1 != nil || err2 != nil {
+		t.Fatalf("%s: %v, %v", line, err1, err2)
+	}
+	if d := cmp.Diff(want, got, equateNetip); d != "" {
+		t.Errorf("%s (-tokens +flat):\n%s", line, d)
+	}
+	if d := cmp.Diff(wantStats, stats); d != "" {
+		t.Errorf("%s (-tokens +flat):\n%s", line, d)
+	}
+}
+
+func TestFlatLinesMeanWhatTokensSay(t *testing.T) {
+	r := rand.New(rand.NewPCG(45, 45))
+	keys := append(strings.Fields(alibabaColumns), "interface-id", "srcAddr", "pkt_srcaddr", "flow-direction", "EniId", "ENI_ID", "x", "new-key",
+		"__time__", "__tag__:a", "message", "tgw-id", "Direction", "é", "status", "")
+	odd := []string{"null", "true", "false", "0", "-1", "00", "1.5", "1e3", `""`, `" 7 "`, `"\u0037"`, `"é"`, `"-"`, `"\t7"`, "[]", "{}", `["1"]`}
+	spaces := []string{"", "", "", " ", "\t", "  "}
+	space := func() string { return spaces[r.IntN(len(spaces))] }
+	flat := 0
+	d := &jsonDecoder{lines: NewLineDecoder((&collector{}).add), stats: &Stats{}}
+	for range 600 {
+		var b strings.Builder
+		b.WriteString("{" + space())
+		for i := range r.IntN(26) {
+			if i > 0 {
+				b.WriteString(space() + "," + space())
+			}
+			key := keys[i%len(keys)]
+			if r.IntN(6) == 0 {
+				key = keys[r.IntN(len(keys))]
+			}
+			f, _ := LookupField(key)
+			value := `"x"`
+			if choices := pool[f]; choices != nil {
+				value = `"` + choices[0] + `"`
+				if r.IntN(6) == 0 {
+					value = `"` + choices[r.IntN(len(choices))] + `"`
+				}
+			}
+			switch r.IntN(30) {
+			case 0:
+				value = odd[r.IntN(len(odd))]
+			case 1, 2, 3:
+				if inner := strings.Trim(value, `"`); inner != "" && strings.Trim(inner, "0123456789") == "" {
+					value = inner
+				}
+			}
+			b.WriteString(`"` + key + `"` + space() + ":" + space() + value)
+		}
+		line := b.String() + space() + "}" + space()
+		if done, _ := d.flatLine([]byte(strings.TrimSpace(line))); done {
+			flat++
+		}
+		checkFlatLine(t, line)
+	}
+	if flat < 100 {
+		t.Errorf("only %d lines went the short way", flat)
+	}
+}
+
 func FuzzJSON(f *testing.F) {
 	for _, s := range []string{`{"message":"` + ok + `"}`, `{"events":[{"message":"` + ok + `"}]}`, `{"results":[[{"field":"srcAddr","value":"1.2.3.4"}]],"status":"Complete"}`,
 		`{"srcaddr":"1.2.3.4","start":1}`, `[{"message":"{}"}]`, "{\n", `{"events":[{"message":null}]}`, "[[[[[", `{"a":1}{"b":`,
@@ -155,6 +230,7 @@ func FuzzJSON(f *testing.F) {
 		if err != nil {
 			return
 		}
+		checkFlatLine(t, text)
 		if s.Rows != uint64(len(got)) || s.Records != s.Rows+s.Malformed.Total()+s.Unsupported.Total() {
 			t.Fatalf("%d rows given, %d counted, of %d records, %d malformed, %d unsupported", len(got), s.Rows, s.Records, s.Malformed.Total(), s.Unsupported.Total())
 		}

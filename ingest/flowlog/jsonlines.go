@@ -80,6 +80,8 @@ type jsonDecoder struct {
 
 	cells []byte // the values of a record given as keys
 	pos   [NumFields]span
+	keys  map[string]flatKey // of flat lines
+	names []string           // unknown names of the current one
 }
 
 // flatLayout is the layout of records given as keys and values, flatAlibaba the same
@@ -148,6 +150,9 @@ func (d *jsonDecoder) oneLine(line []byte) error {
 	}
 	if m, ok := plainMessage(line); ok {
 		return d.record(m)
+	}
+	if done, err := d.flatLine(line); done {
+		return err
 	}
 	dec := json.NewDecoder(bytes.NewReader(line))
 	dec.UseNumber()

@@ -109,7 +109,7 @@ func (d *jsonDecoder) object(dec *json.Decoder, depth int) error {
 			f := n.field
 			alibaba = alibaba || n.alibaba
 			if f == ENIDirection {
-				direction = key
+				direction = clip(key)
 			}
 			switch {
 			case !known:
@@ -121,7 +121,7 @@ func (d *jsonDecoder) object(dec *json.Decoder, depth int) error {
 				gateway = true
 				err = dec.Decode(&json.RawMessage{})
 			default:
-				flat = flat || f == InterfaceID || f == SrcAddr || f == DstAddr || f == PktSrcAddr || f == PktDstAddr
+				flat = flat || f.identifies()
 				var v *string
 				if v, err = scalar(dec); v != nil {
 					d.set(f, *v)
@@ -147,13 +147,8 @@ func (d *jsonDecoder) object(dec *json.Decoder, depth int) error {
 	case gateway:
 		d.unsupported(causeGateway)
 	case flat:
-		if direction != "" && !alibaba {
-			unknown = append(unknown, clip(direction))
-		}
-		for _, name := range unknown {
-			d.stats.AddUnknownField(name)
-		}
-		return d.keyed(alibaba)
+		d.addUnknown(unknown, direction, alibaba)
+		return d.keyed(d.cells, alibaba)
 	case logs:
 		d.full = answer.known && hits == getLogsLimit
 		if answer.partial {
@@ -276,7 +271,7 @@ func (d *jsonDecoder) result(dec *json.Decoder) error {
 		d.unsupported(causeNoRecord)
 		return nil
 	}
-	return d.keyed(false)
+	return d.keyed(d.cells, false)
 }
 
 // message reads a record that is text, or JSON once more.
@@ -323,15 +318,15 @@ func (d *jsonDecoder) record(line []byte) error {
 	return err
 }
 
-// keyed decodes the record whose values set has gathered.
-func (d *jsonDecoder) keyed(alibaba bool) error {
+// keyed decodes the record whose values stand in base where d.pos says.
+func (d *jsonDecoder) keyed(base []byte, alibaba bool) error {
 	d.lines.line, d.lines.layout, d.lines.stats = d.line, flatLayout, d.stats
 	d.stats.Records++
 	if alibaba {
 		d.lines.layout, d.stats.Alibaba = flatAlibaba, true
 		d.pos[FlowDirection] = d.pos[ENIDirection]
 	}
-	return d.lines.record(d.cells, d.pos[:])
+	return d.lines.record(base, d.pos[:])
 }
 
 func (d *jsonDecoder) set(f Field, v string) {

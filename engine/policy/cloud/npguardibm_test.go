@@ -92,9 +92,14 @@ func readIBM(t *testing.T, path ...string) *ibmWorld {
 	t.Helper()
 	var c ibmConfig
 	readJSON(t, &c, path...)
+	return ibmWorldOf(t, &c, path[len(path)-1])
+}
+
+func ibmWorldOf(t *testing.T, c *ibmConfig, name string) *ibmWorld {
+	t.Helper()
 	w := &ibmWorld{printed: make(map[policy.Ref]string)}
-	text := w.text(t, &c)
-	s, err := ParseText(path[len(path)-1], []byte(text))
+	text := w.text(t, c)
+	s, err := ParseText(name, []byte(text))
 	if err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}

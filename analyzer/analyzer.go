@@ -44,6 +44,7 @@ type Finding struct {
 	Related    []policy.Ref
 	Controls   []string // compliance controls that the finding is evidence toward
 	substance  string
+	opens      *opening // what it says is open to the world; nil: nothing
 }
 
 // Analyzer is one check. Its Doc is written for the operator: what it claims, from
@@ -180,9 +181,9 @@ func Run(ctx context.Context, res *engine.Result, opt Options) (*Analysis, error
 				f.Facts = append(f.Facts, fact)
 			}
 		}
-		f.Controls = slices.Compact(slices.Sorted(slices.Values(append(f.Controls, controlsFor(f.Check)...))))
 		f.ID = fingerprint(f)
 	}
+	pass.addControls(out.Findings)
 	sortFindings(out.Findings)
 	return out, nil
 }

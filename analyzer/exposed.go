@@ -1,11 +1,9 @@
 package analyzer
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/sgadvise/sgadvise/engine/netset"
 	"github.com/sgadvise/sgadvise/engine/policy"
 	"github.com/sgadvise/sgadvise/ingest/flow"
 )
@@ -27,25 +25,14 @@ var ExposedAdminPort = &Analyzer{
 	Severity: High,
 	Doc: `An ingress rule permits port 22 or 3389, over TCP, UDP or all protocols, from
 0.0.0.0/0 or ::/0. It says nothing about whether the interface has a public address. Move
-access behind a bastion, a VPN or the provider's session service.`,
+access behind a bastion, a VPN or the provider's session service.
+
+Open to the world is what all public addresses of a family may use: also by prefixes that
+make up the whole together, such as 0.0.0.0/1 and 128.0.0.0/1, in one rule or in several of
+one group. What stronger rules deny to all of them, on every interface where the rule is in
+force, is not open. This holds for the other checks of exposed ports, too.`,
 	Run: func(p *Pass) []Finding {
-		return exposed(p, groupRules, func(r *policy.Rule, m *policy.Match, v4, v6 bool) (string, []string) {
-			open := opened(r, m, adminPorts, flow.TCP, flow.UDP)
-			controls := []string{"FSBP-EC2.18"}
-			if slices.Contains(open, 22) {
-				controls = append(controls, "FSBP-EC2.13")
-			}
-			if slices.Contains(open, 3389) {
-				controls = append(controls, "FSBP-EC2.14")
-			}
-			if v4 {
-				controls = append(controls, "FSBP-EC2.53", "CIS-AWS-5.3")
-			}
-			if v6 {
-				controls = append(controls, "FSBP-EC2.54", "CIS-AWS-5.4")
-			}
-			return portList(open), controls
-		})
+		return exposed(p, groupRules, func(o *opening) string { return portList(o.ports(adminPorts, flow.TCP, flow.UDP)) })
 	},
 }
 
@@ -58,9 +45,7 @@ var ExposedHighRiskPort = &Analyzer{
 access, mail, management) from 0.0.0.0/0 or ::/0: 20, 21, 22, 23, 25, 110, 135, 143, 445,
 1433, 1434, 3000, 3306, 3389, 4333, 5000, 5432, 5500, 5601, 8080, 8088, 8888, 9200, 9300.`,
 	Run: func(p *Pass) []Finding {
-		return exposed(p, groupRules, func(r *policy.Rule, m *policy.Match, _, _ bool) (string, []string) {
-			return portList(opened(r, m, highRiskPorts, flow.TCP)), nil
-		})
+		return exposed(p, groupRules, func(o *opening) string { return portList(o.ports(highRiskPorts, flow.TCP)) })
 	},
 }
 
@@ -74,20 +59,21 @@ var ExposedUnauthorizedPort = &Analyzer{
 administration and high-risk ports name are not named again; their findings carry the
 control, too.`,
 	Run: func(p *Pass) []Finding {
-		return exposed(p, groupRules, func(r *policy.Rule, m *policy.Match, _, _ bool) (string, []string) {
-			ports := m.ServicePorts(r.Direction)
-			if len(opened(r, m, highRiskPorts, flow.TCP))+len(opened(r, m, adminPorts, flow.TCP, flow.UDP)) > 0 {
-				return "", nil
+		return exposed(p, groupRules, func(o *opening) string {
+			if len(o.ports(highRiskPorts, flow.TCP))+len(o.ports(adminPorts, flow.TCP, flow.UDP)) > 0 {
+				return ""
 			}
+			ports := o.match.ServicePorts(o.rule.Direction).String()
+			tcp, udp := o.beyond(flow.TCP, authorizedPorts), o.beyond(flow.UDP, nil)
 			switch {
-			case m.Protos.Has(flow.TCP) && m.Protos.Has(flow.UDP):
-				return "tcp and udp " + ports.String(), nil
-			case m.Protos.Has(flow.UDP):
-				return "udp " + ports.String(), nil
-			case m.Protos.Has(flow.TCP) && !(ports.Len() == 1 && slices.Contains(authorizedPorts, ports.First)):
-				return "tcp " + ports.String(), nil
+			case udp && o.match.Protos.Has(flow.TCP):
+				return "tcp and udp " + ports
+			case udp:
+				return "udp " + ports
+			case tcp:
+				return "tcp " + ports
 			}
-			return "", nil
+			return ""
 		})
 	},
 }
@@ -98,37 +84,11 @@ var ACLExposedAdminPort = &Analyzer{
 	Title:    "A network ACL lets SSH or RDP in from the world",
 	Severity: Medium,
 	Doc: `An inbound allow line of a network ACL lets TCP 22 or 3389 in from 0.0.0.0/0 or
-::/0. Default network ACLs are left out, as control EC2.21 does. An earlier deny line for
-the same ports is taken into account.`,
+::/0. Default network ACLs are left out, as control EC2.21 does. Ports that earlier lines
+deny to all public addresses are not open.`,
 	Run: func(p *Pass) []Finding {
-		return exposed(p, aclRules, func(r *policy.Rule, m *policy.Match, _, _ bool) (string, []string) {
-			var open []uint16
-			for _, port := range opened(r, m, adminPorts, flow.TCP) {
-				if !deniedBefore(p, r, port) {
-					open = append(open, port)
-				}
-			}
-			return portList(open), nil
-		})
+		return exposed(p, aclRules, func(o *opening) string { return portList(o.ports(adminPorts, flow.TCP)) })
 	},
-}
-
-// deniedBefore reports whether a better-ranked line denies the port to all that r
-// opens it to.
-func deniedBefore(p *Pass, r *policy.Rule, port uint16) bool {
-	i, _ := p.Snapshot.RuleIndex(r.Ref)
-	var asked, denied []netset.Box
-	for _, b := range p.Coverage.boxes[i].boxes {
-		b.Services = netset.Point(flow.TCP, port)
-		asked = append(asked, b)
-	}
-	for j, o := range p.Snapshot.Rules() {
-		if o.Ref.Owner == r.Ref.Owner && o.Direction == r.Direction && o.Rank < r.Rank && o.Action == policy.Deny && p.Coverage.boxes[j].exact {
-			denied = append(denied, p.Coverage.boxes[j].boxes...)
-		}
-	}
-	ok, _ := netset.CoveredAll(asked, denied)
-	return ok
 }
 
 func groupRules(s *policy.Snapshot, r *policy.Rule) bool { return !isACL(s, r.Ref.Owner) }
@@ -142,44 +102,47 @@ func aclRules(s *policy.Snapshot, r *policy.Rule) bool {
 	return false
 }
 
-// exposed reports ingress allow rules that are open to a whole family and of which
-// check names ports.
-func exposed(p *Pass, of func(*policy.Snapshot, *policy.Rule) bool, check func(r *policy.Rule, m *policy.Match, v4, v6 bool) (ports string, controls []string)) []Finding {
+// exposed reports ingress allow rules that are open to all public addresses of a family,
+// and of which check names ports.
+func exposed(p *Pass, of func(*policy.Snapshot, *policy.Rule) bool, check func(*opening) (ports string)) []Finding {
 	var out []Finding
 	for i, r := range p.Snapshot.Rules() {
 		if r.Direction != flow.Ingress || r.Action != policy.Allow || !of(p.Snapshot, r) {
 			continue
 		}
 		for n := range r.Match {
-			m := &r.Match[n]
-			v4, v6 := worldOpen(p.Snapshot.Resolve(m.Remote).Prefixes)
-			if !v4 && !v6 {
+			o := p.openingOf(i, &r.Match[n])
+			if !o.v4 && !o.v6 {
 				continue
 			}
-			ports, controls := check(r, m, v4, v6)
+			ports := check(o)
 			if ports == "" {
 				continue
 			}
 			from := "0.0.0.0/0"
 			switch {
-			case v4 && v6:
+			case o.v4 && o.v6:
 				from = "0.0.0.0/0 and ::/0"
-			case v6:
+			case o.v6:
 				from = "::/0"
 			}
 			f := about(r, "%s opens %s to %s", words(r), ports, from)
-			f.Controls = controls
+			if len(o.with) > 0 {
+				f.Message += ", together with " + refList(o.with)
+				f.Related = o.with[:min(len(o.with), maxRelated)]
+			}
+			f.opens = o
 			u := &p.Result.Usage[i]
 			f.Facts = []Fact{
 				{"opens", ports},
-				{"interfaces", count(len(p.Coverage.interfaces[i]))},
+				{"interfaces", count(o.interfaces())},
 				{"hits", count(u.Hits)},
 				{"peers", count(u.Peers)},
 			}
-			if o := &p.Observed[i]; u.Hits > 0 && u.Answered < u.Hits {
+			if seen := &p.Observed[i]; u.Hits > 0 && u.Answered < u.Hits {
 				fact := "none of them"
 				if u.Answered > 0 {
-					fact = count(u.Answered) + " of them, from " + o.answeredPeers()
+					fact = count(u.Answered) + " of them, from " + seen.answeredPeers()
 				}
 				f.Facts = append(f.Facts, Fact{"answered", fact})
 			}
@@ -189,20 +152,6 @@ func exposed(p *Pass, of func(*policy.Snapshot, *policy.Rule) bool, check func(r
 			}
 			out = append(out, f)
 			break
-		}
-	}
-	return out
-}
-
-// opened returns which of ports m opens over any of protos.
-func opened(r *policy.Rule, m *policy.Match, ports []uint16, protos ...flow.Proto) []uint16 {
-	if !slices.ContainsFunc(protos, m.Protos.Has) {
-		return nil
-	}
-	var out []uint16
-	for _, p := range ports {
-		if m.ServicePorts(r.Direction).Contains(p) {
-			out = append(out, p)
 		}
 	}
 	return out

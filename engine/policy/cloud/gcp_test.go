@@ -39,6 +39,13 @@ func decide(t *testing.T, text, lines string) *policy.Snapshot {
 	if d := diff(s, again); d != "" {
 		t.Fatalf("the text reads back differently:\n%s", d)
 	}
+	decideLines(t, s, lines)
+	return s
+}
+
+// decideLines checks lines as decide does, of a snapshot.
+func decideLines(t *testing.T, s *policy.Snapshot, lines string) {
+	t.Helper()
 	for line := range strings.Lines(lines) {
 		question, want, ok := strings.Cut(strings.TrimSpace(line), " = ")
 		if !ok {
@@ -85,7 +92,6 @@ func decide(t *testing.T, text, lines string) *policy.Snapshot {
 			t.Errorf("%s\n got  %s\n want %s", question, answer, want)
 		}
 	}
-	return s
 }
 
 // gcpNetwork is a project with both kinds of policies, tags and a service account.

@@ -20,6 +20,8 @@ import (
 // Options are the choices of [Read]. The zero value reads files and folders.
 type Options struct {
 	Stdin io.Reader // what the path "-" stands for; nil: "-" is an error
+	// Dated are earlier snapshots, for [ReadHistory].
+	Dated []DatedPaths
 }
 
 // Input is one file that was looked at. Kind names what it held, "ignored" if that
@@ -46,6 +48,7 @@ type Cloud struct {
 // Clouds is every family of exports, in the order in which files are offered to them.
 var Clouds = []Cloud{
 	{Name: "text", claims: claimsText, read: readText},
+	{Name: "history", claims: claimsHistory, read: readRecords},
 	{Name: "terraform", claims: claimsTerraform, read: readTerraform, declares: true},
 	{Name: "aws", claims: claimsAWS, read: readAWS},
 	{Name: "alibaba", claims: claimsAlibaba, read: readAlibaba},
@@ -55,26 +58,35 @@ var Clouds = []Cloud{
 // dot are left out), globs, and "-". Files may be gzipped. A file that is named must
 // hold a policy; other files in folders and globs are ignored, and listed as such.
 // The snapshot is sealed, and the same for any order of paths. Errors start with
-// FILE:LINE where a line is to blame.
+// FILE:LINE where a line is to blame. Files that record changes are recognised and
+// say nothing here: see [ReadHistory].
 func Read(paths []string, opt Options) (*policy.Snapshot, []Input, error) {
+	s, _, inputs, err := readAll(paths, opt)
+	return s, inputs, err
+}
+
+// readAll does what Read says, and returns the records of changes, too.
+func readAll(paths []string, opt Options) (*policy.Snapshot, []record, []Input, error) {
 	files, err := open(paths, opt)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
+	var records []record
+	policies := 0
 	inputs := make([]Input, 0, len(files))
 	claimed := make([][]*file, len(Clouds))
 	seen := make(map[string]bool) // digests: a copy of a file adds nothing
 	for _, f := range files {
 		in := Input{Path: f.path, Kind: Ignored}
 		if err := f.load(); err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 		i, err := claimant(f)
 		switch {
 		case err != nil:
-			return nil, nil, err
+			return nil, nil, nil, err
 		case i < 0 && f.named:
-			return nil, nil, f.unclaimed()
+			return nil, nil, nil, f.unclaimed()
 		case i >= 0 && len(f.kinds) > 0:
 			slices.Sort(f.kinds)
 			in.Kind = Clouds[i].Name + ":" + strings.Join(slices.Compact(f.kinds), ",")
@@ -82,12 +94,15 @@ func Read(paths []string, opt Options) (*policy.Snapshot, []Input, error) {
 			if !seen[f.digest] {
 				seen[f.digest] = true
 				claimed[i] = append(claimed[i], f)
+				if records = append(records, f.records...); len(f.records) == 0 {
+					policies++
+				}
 			}
 		}
 		inputs = append(inputs, in)
 	}
-	if len(seen) == 0 {
-		return nil, inputs, fmt.Errorf("no policy in %s: expected JSON of aws ec2 describe-security-groups, describe-network-interfaces …, of aliyun ecs DescribeSecurityGroups, DescribeSecurityGroupAttribute …, terraform show -json, or the policy language",
+	if policies == 0 {
+		return nil, nil, inputs, fmt.Errorf("no policy in %s: expected JSON of aws ec2 describe-security-groups, describe-network-interfaces …, of aliyun ecs DescribeSecurityGroups, DescribeSecurityGroupAttribute …, terraform show -json, or the policy language",
 			strings.Join(paths, ", "))
 	}
 	s := new(policy.Snapshot)
@@ -97,14 +112,14 @@ func Read(paths []string, opt Options) (*policy.Snapshot, []Input, error) {
 				continue
 			}
 			if err := c.read(claimed[i], s); err != nil {
-				return nil, inputs, err
+				return nil, nil, inputs, err
 			}
 		}
 	}
 	if err := finish(s); err != nil {
-		return nil, inputs, err
+		return nil, nil, inputs, err
 	}
-	return s, inputs, nil
+	return s, records, inputs, nil
 }
 
 // claimant returns the index of the family that f belongs to, -1 if there is none.
@@ -136,6 +151,7 @@ type file struct {
 	alibaba []*alibabaPage
 	plans   []*tfDocument // what the Terraform reader found in docs
 	isJSON  bool
+	records []record // what the reader of records found in docs
 	digest  string
 	kinds   []string
 }

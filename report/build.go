@@ -51,36 +51,39 @@ func Build(in Input) *Report {
 		Plan:        buildPlan(a),
 		Undecided:   buildUndecided(res.Undecided),
 	}
-	buildInputs(r, in)
+	r.Inputs = inputsOf(in.Logs, in.Policy)
 	r.Summary = summarize(r, a.Evidence.RejectOnly)
 	r.Notes = append(notes(r, in), in.Notes...)
 	return r.complete()
 }
 
-func buildInputs(r *Report, in Input) {
-	if in.Logs != nil {
-		for _, f := range in.Logs.Files {
+// inputsOf lists what was read and what was passed over.
+func inputsOf(logs *ingest.Report, policy []cloud.Input) Inputs {
+	var in Inputs
+	if logs != nil {
+		for _, f := range logs.Files {
 			format := f.Format
 			if f.Compression != "none" && f.Compression != "" {
 				format += "+" + f.Compression
 			}
-			r.Inputs.Logs = append(r.Inputs.Logs, LogInput{Path: f.Path, Format: format, Bytes: f.Bytes, Records: f.Records, Digest: f.Digest})
+			in.Logs = append(in.Logs, LogInput{Path: f.Path, Format: format, Bytes: f.Bytes, Records: f.Records, Digest: f.Digest})
 		}
 	}
-	for _, p := range in.Policy {
+	for _, p := range policy {
 		if p.Kind == cloud.Ignored {
-			r.Inputs.Skipped = append(r.Inputs.Skipped, Skipped{p.Path, "holds no policy that is known"})
+			in.Skipped = append(in.Skipped, Skipped{p.Path, "holds no policy that is known"})
 			continue
 		}
-		r.Inputs.Policy = append(r.Inputs.Policy, PolicyInput(p))
+		in.Policy = append(in.Policy, PolicyInput(p))
 	}
-	slices.SortFunc(r.Inputs.Logs, func(a, b LogInput) int {
+	slices.SortFunc(in.Logs, func(a, b LogInput) int {
 		return cmp.Or(strings.Compare(a.Path, b.Path), strings.Compare(a.Digest, b.Digest))
 	})
-	slices.SortFunc(r.Inputs.Policy, func(a, b PolicyInput) int {
+	slices.SortFunc(in.Policy, func(a, b PolicyInput) int {
 		return cmp.Or(strings.Compare(a.Path, b.Path), strings.Compare(a.Digest, b.Digest))
 	})
-	slices.SortFunc(r.Inputs.Skipped, func(a, b Skipped) int { return strings.Compare(a.Path, b.Path) })
+	slices.SortFunc(in.Skipped, func(a, b Skipped) int { return strings.Compare(a.Path, b.Path) })
+	return in
 }
 
 func buildLedger(in Input) Ledger {

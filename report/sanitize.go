@@ -66,10 +66,13 @@ func clip(s string, limit int) string {
 // inert returns a deep copy of r with every text cleaned. It is the one gate through
 // which a document reaches a view; walking all strings by reflection makes it
 // impossible to forget a field that is added later.
-func inert(r *Report) *Report {
-	v := reflect.New(reflect.TypeFor[Report]()).Elem()
-	copyClean(v, reflect.ValueOf(r.complete()).Elem())
-	return v.Addr().Interface().(*Report)
+func inert(r *Report) *Report { return cleaned(r.complete()) }
+
+// cleaned returns a deep copy of v with every text cleaned.
+func cleaned[T any](v *T) *T {
+	out := reflect.New(reflect.TypeFor[T]()).Elem()
+	copyClean(out, reflect.ValueOf(v).Elem())
+	return out.Addr().Interface().(*T)
 }
 
 func copyClean(dst, src reflect.Value) {

@@ -31,6 +31,7 @@ type inputFlags struct {
 	progress           string
 	quiet              bool
 	given              func(flag string) bool // whether the flag is on the command line
+	bounds             func(*store.Config)    // adds what another policy needs to tell ports apart; nil: nothing
 }
 
 // registerPaths defines --logs and --policy.
@@ -131,6 +132,9 @@ func (f *inputFlags) replay(ctx context.Context, snap *policy.Snapshot, from, to
 	}
 	if !to.IsZero() {
 		cfg.To = to.Unix()
+	}
+	if f.bounds != nil {
+		f.bounds(&cfg)
 	}
 	tally := store.NewTally(cfg)
 	show := newProgress(f.progress, f.quiet, s.err)

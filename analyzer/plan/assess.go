@@ -145,7 +145,7 @@ func (p *planner) backtest(ctx context.Context, out *Plan, train, test uint64, o
 			continue
 		}
 		s := &after[ofAfter[k]]
-		lost := len(s.whole)+len(s.part)+len(s.perhaps) == 0 && len(sigs[of[k]].whole) > 0
+		lost := s.free == 0 && len(s.whole)+len(s.part)+len(s.perhaps) == 0 && len(sigs[of[k]].whole) > 0
 		if lost {
 			out.Backtest.BlockedTuples++
 			allDays |= p.obs[k].days & test

@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/sgadvise/sgadvise/engine"
 	"github.com/sgadvise/sgadvise/engine/netset"
@@ -15,6 +16,9 @@ func (p *planner) explain(e *Edit, rest *world) {
 	at, ok := p.old.at[e.Rule]
 	if !ok {
 		e.Check, e.Reason = "unused-rule", "no accepted connection and no reply passed this line in the window"
+		if why := p.lines[e.Rule]; why != "" {
+			e.Check, e.Reason, e.Confidence = "shadowed-rule", why, High
+		}
 		return
 	}
 	r := &p.old.rules[at]
@@ -23,7 +27,7 @@ func (p *planner) explain(e *Edit, rest *world) {
 		// Prefixes stay what they are, members of groups come and go. The same peer
 		// named twice needs no members.
 		plain := func(q *rule) bool { return !q.refs || namesSame(r.Rule, q.Rule) }
-		if rest.covered(r, plain) && (!r.refs || r.dead || sameName(r, rest)) {
+		if rest.covered(r, plain, byDefault|byPlatform) && (!r.refs || r.dead || sameName(r, rest)) && !rest.deniedBySets(r) {
 			e.Confidence = High
 		}
 		switch {
@@ -33,11 +37,15 @@ func (p *planner) explain(e *Edit, rest *world) {
 			e.Check, e.Reason = "mergeable-rules", "two rules of the group are together exactly the new one"
 		case r.dead:
 			e.Check, e.Reason = "dead-reference", "the group or list that it names can match nothing any more"
+		case r.silent():
+			e.Check, e.Reason = "shadowed-rule", "stronger rules deny all that it would permit, on every interface where it is in force"
 		default:
 			e.Check = "shadowed-rule"
 			e.Reason = "all it permits is permitted by other rules on every interface where it is in force"
 			if twin, ok := rest.twin(r); ok {
 				e.Reason = fmt.Sprintf("it says the same as %s", p.root(twin))
+			} else if by := rest.needs(r); by != 0 {
+				e.Reason = "all it permits is permitted without it on every interface where it is in force: " + by.String()
 			}
 		}
 		return
@@ -65,9 +73,88 @@ func (p *planner) explain(e *Edit, rest *world) {
 	case u.Hits > 0 || u.Possible > 0:
 		e.Check = "redundant-rule"
 		e.Reason = fmt.Sprintf("every one of its %s is admitted by other rules, too", plural(int(u.Hits), "hit"))
+		if by := p.carried(r); by != 0 {
+			e.Reason = fmt.Sprintf("every one of its %s is admitted without it: %s", plural(int(u.Hits), "hit"), by)
+		}
+	case p.matched(r):
+		e.Check, e.Reason = "redundant-rule", "what it matches of the accepted connections is admitted by other rules, which decide before it"
+		if by := p.carried(r); by != 0 {
+			e.Reason = "what it matches of the accepted connections is admitted without it: " + by.String()
+		}
 	default:
 		e.Check, e.Reason = "unused-rule", "no accepted connection used it in the window"
 	}
+}
+
+// String says who admits, as the end of a sentence.
+func (c carrier) String() string {
+	var by []string
+	if c&byDefault != 0 {
+		by = append(by, "what no rule matches is allowed here")
+	}
+	if c&byIntra != 0 {
+		by = append(by, "the members of its group reach one another by the hidden intra-group rule, and this holds while the group lets its members talk")
+	}
+	if c&byPlatform != 0 {
+		by = append(by, "the platform admits its own addresses")
+	}
+	return strings.Join(by, "; ")
+}
+
+// silent reports whether r admits nothing anywhere, for the denies above it.
+func (r *rule) silent() bool {
+	for k := range r.classes {
+		if at := r.in(k); len(at.perhaps) == 0 || len(at.admits.Perhaps) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// needs returns what else than declared rules w needs to admit all of r; 0: nothing.
+func (w *world) needs(r *rule) carriers {
+	everything := func(*rule) bool { return true }
+	if w.covered(r, everything, 0) {
+		return 0
+	}
+	need := anyCarrier
+	for _, by := range [...]carrier{byIntra, byPlatform, byDefault} {
+		if w.covered(r, everything, need&^by) {
+			need &^= by
+		}
+	}
+	return need
+}
+
+// deniedBySets reports whether what r admits depends on denies whose peers are kept
+// elsewhere.
+func (w *world) deniedBySets(r *rule) bool {
+	for k, c := range r.classes {
+		for _, i := range w.classes[c].rules[side(r.Direction)] {
+			q := &w.rules[i]
+			if q.Action == policy.Deny && q.refs && r.meets(q) && q.Rank <= r.Rank && meet(r.in(k).perhaps, anyone(q)) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// matched reports whether r, a rule of the snapshot, matches an observed connection that
+// no stronger rule denies.
+func (p *planner) matched(r *rule) bool {
+	return slices.ContainsFunc(p.sigs, func(s signature) bool { return slices.Contains(s.whole, int32(r.index)) })
+}
+
+// carried returns what admits connections that r matches beside declared rules.
+func (p *planner) carried(r *rule) carriers {
+	var out carriers
+	for _, s := range p.sigs {
+		if slices.Contains(s.whole, int32(r.index)) {
+			out |= s.free
+		}
+	}
+	return out
 }
 
 // attempts reports whether all that used a rule were attempts that nobody answered:
@@ -95,7 +182,7 @@ func sameName(r *rule, w *world) bool {
 	for _, c := range r.classes {
 		if !slices.ContainsFunc(w.classes[c].rules[side(r.Direction)], func(i int32) bool {
 			q := &w.rules[i]
-			return q.Ref != r.Ref && namesSame(r.Rule, q.Rule)
+			return q.Ref != r.Ref && q.Rank <= r.Rank && namesSame(r.Rule, q.Rule)
 		}) {
 			return false
 		}
@@ -107,7 +194,7 @@ func sameName(r *rule, w *world) bool {
 func (w *world) twin(r *rule) (policy.Ref, bool) {
 	for _, i := range w.classes[r.classes[0]].rules[side(r.Direction)] {
 		q := &w.rules[i]
-		if q.Ref == r.Ref || len(r.boxes) == 0 || !netset.Equal(r.boxes, q.boxes) {
+		if q.Ref == r.Ref || q.Action != r.Action || q.Rank != r.Rank || len(r.boxes) == 0 || !netset.Equal(r.boxes, q.boxes) {
 			continue
 		}
 		if !slices.ContainsFunc(r.classes, func(c int32) bool { return !slices.Contains(q.classes, c) }) {

@@ -71,6 +71,12 @@ func Make(ctx context.Context, in Input) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	denies, err := p.needlessDenies(edits)
+	if err != nil {
+		return nil, err
+	}
+	edits = append(edits, denies...)
+	slices.SortFunc(edits, func(a, b Edit) int { return a.Rule.Compare(b.Rule) })
 	planned, err := Apply(in.Result.Snapshot, edits)
 	if err != nil {
 		return nil, fmt.Errorf("apply the plan: %w", err)
@@ -122,7 +128,9 @@ func unfit(in Input) string {
 	return ""
 }
 
-// exposedSizes is what the editable allow rules admit, added over directions.
+// exposedSizes is what the editable allow rules admit, added over directions: in ordered
+// lists without what stronger denies take from them, and what the default or the implicit
+// rules admit anyway.
 type exposedSizes struct {
 	groups   []string
 	byGroup  map[string]netset.Size
@@ -142,7 +150,7 @@ func exposed(s *policy.Snapshot) exposedSizes {
 			if r.Action != policy.Allow || !r.Editable || r.Implicit || r.group.Managed {
 				continue
 			}
-			for _, b := range r.boxes {
+			for _, b := range w.own(r) {
 				family := 1
 				if b.Addrs.Is4() {
 					family = 0
@@ -161,6 +169,50 @@ func exposed(s *policy.Snapshot) exposedSizes {
 	}
 	return out
 }
+
+// own returns what the lists admit because of r.
+func (w *world) own(r *rule) []netset.Box {
+	if r.places == nil {
+		return r.boxes
+	}
+	var out []netset.Box
+	for _, c := range r.classes {
+		o := w.classes[c].lists[side(r.Direction)]
+		if o == nil {
+			return r.boxes
+		}
+		out = append(out, o.own(r.boxes, r.Rank)...)
+	}
+	return out
+}
+
+// own returns what of boxes a rule of this rank admits in the list, and what nothing
+// but declared rules admits there.
+func (o *ordered) own(boxes []netset.Box, rank uint32) []netset.Box {
+	var less []netset.Box
+	for i := range o.lines {
+		x := &o.list.Lines[i]
+		if x.Rule.Action == policy.Deny && x.Rule.Rank <= rank {
+			less = append(less, x.Sure...)
+		} else if o.lines[i].by != 0 {
+			less = append(less, o.lines[i].admits.Sure...)
+		}
+	}
+	less = append(less, o.byDefault...)
+	var out []netset.Box
+	for _, b := range boxes {
+		rest, ok := netset.Residual(b, less, mostParts)
+		if !ok {
+			rest = []netset.Box{b}
+		}
+		out = append(out, rest...)
+	}
+	return out
+}
+
+// mostParts bounds the boxes into which a rule is cut to be measured; beyond it the rule
+// is measured whole.
+const mostParts = 512
 
 // to compares e with what is left of it.
 func (e exposedSizes) to(after exposedSizes) Exposure {

@@ -87,7 +87,58 @@ func (p *planner) narrow(w *world, of []int32, sigs []signature, st []state, gon
 			edits = append(edits, e)
 		}
 	}
-	return w.distinct(edits, gone)
+	return w.distinct(p.gainful(w, edits, gone), gone)
+}
+
+// gainful drops the edits of rules in ordered lists after which the lists would permit
+// the same: other rules that stay, or the default, admit what the narrower rule does not.
+func (p *planner) gainful(w *world, edits []Edit, gone []bool) []Edit {
+	for again := true; again; {
+		again = false
+		for k := 0; k < len(edits); k++ {
+			r := &w.rules[w.at[edits[k].Rule]]
+			if r.places != nil && w.same(r, edits, gone) {
+				p.note(r.Ref, "other rules, or the default, admit what a narrower rule would not: narrowing it gains nothing")
+				edits = slices.Delete(edits, k, k+1)
+				k, again = k-1, true
+			}
+		}
+	}
+	return edits
+}
+
+// same reports whether edits, one of which replaces r, leave all that r admits admitted.
+func (w *world) same(r *rule, edits []Edit, gone []bool) bool {
+	changed := make(map[int32]bool)
+	for _, e := range edits {
+		changed[int32(w.at[e.Rule])] = true
+	}
+	for k, c := range r.classes {
+		o := w.classes[c].lists[side(r.Direction)]
+		if o == nil {
+			return false
+		}
+		at := r.in(k)
+		n := o.reachOf(r.Rank, at.perhaps)
+		by := slices.Clone(o.defaults(n))
+		for i := range o.lines {
+			if l := o.lines[i]; l.rule < 0 || !gone[l.rule] && !changed[l.rule] {
+				by = append(by, o.certain(i, n)...)
+			}
+		}
+		for _, e := range edits {
+			q := &w.rules[w.at[e.Rule]]
+			if slices.Contains(q.classes, c) && q.Direction == r.Direction && n.holds(q.Rank) {
+				for _, with := range e.With {
+					by = append(by, w.describe(q.group, &with).boxes...)
+				}
+			}
+		}
+		if ok, _ := netset.CoveredAll(at.admits.Perhaps, by); !ok {
+			return false
+		}
+	}
+	return true
 }
 
 // share is the rules of one group and direction that may be narrowed, with the slots
@@ -201,6 +252,9 @@ func (p *planner) assign(w *world, of []int32, sigs []signature, st []state, gon
 	to := make([]int32, len(sigs))
 	for s := range sigs {
 		to[s] = -1
+		if sigs[s].free != 0 {
+			continue // the default or an implicit rule admits it, whatever becomes of these
+		}
 		for _, i := range w.certain(sigs[s].whole) {
 			if gone[i] {
 				continue

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
 
 	"github.com/sgadvise/sgadvise/engine"
@@ -56,13 +57,15 @@ func obligations(res *engine.Result, w *world) []obligation {
 
 // signature is which rules match an obligation. Indexes into world.rules, ascending.
 type signature struct {
-	whole   []int32 // admit all of it for certain
-	part    []int32 // admit a part of it; kept as they are if no rule admits the whole
-	perhaps []int32 // may match: an ICMP type, addresses that are not known
+	whole   []int32  // admit all of it for certain
+	part    []int32  // admit a part of it; kept as they are if no rule admits the whole
+	perhaps []int32  // may match: an ICMP type, addresses that are not known
+	free    carriers // admit it whatever the rules do: then none of them is obliged to
 }
 
 // match finds the signature of each obligation: the distinct ones, and for each
-// obligation which it has. It costs a search among the prefixes of the class for each
+// obligation which it has. Rules that a stronger deny keeps from an obligation are not in
+// its signature. It costs a search among the prefixes of the class for each
 // distinct remote address, one test of each of its rules for each distinct service, and a
 // few words for each obligation.
 func (w *world) match(obs []obligation) (sigs []signature, of []int32) {
@@ -82,7 +85,7 @@ func (w *world) match(obs []obligation) (sigs []signature, of []int32) {
 	}
 	each(len(spans), func(n int) {
 		s := &spans[n]
-		m := newMatcher(w, w.classes[obs[s.lo].class].rules[side(obs[s.lo].dir)])
+		m := newMatcher(w, &w.classes[obs[s.lo].class], obs[s.lo].dir)
 		for i := s.lo; i < s.hi; i++ {
 			of[i] = m.find(&obs[i], &s.sigs)
 		}
@@ -96,46 +99,104 @@ func (w *world) match(obs []obligation) (sigs []signature, of []int32) {
 	return sigs, of
 }
 
-// matcher finds signatures in one class and direction. Rules are bits.
+// matcher finds signatures in one class and direction. What it matches are bits.
 type matcher struct {
-	w     *world
-	rules []int32
+	all   []matched
+	list  *ordered // nil: all of them allow and speak together
 	words int
 
 	services map[netset.Services]*serviceBits
-	odd      []uint64 // rules whose addresses are not all known
+	odd      []uint64 // those whose addresses are not all known
+	vague    []uint64 // those that restrict what is not known of an obligation, or may miss what they name
 	cuts     []cut
-	cells    []uint64 // rules that hold the addresses from each cut on, words to a cell
+	cells    []uint64 // those that hold the addresses from each cut on, words to a cell
 	remote   flow.Addr
 	held     []uint64 // those of remote
+	exempt   bool     // remote is
 	known    map[string]int32
 	key      []byte
 }
 
+// matched is a rule, or an implicit line of an ordered list, as a matcher reads it.
+type matched struct {
+	rule     int32 // index into world.rules; negative: none
+	deny     bool
+	by       carrier
+	named    []netset.Services
+	addrs    []netset.Addrs
+	anywhere bool // it may match addresses it is not known to hold
+	vague    bool // what it holds it matches perhaps
+}
+
 type serviceBits struct{ whole, part []uint64 }
 
-func newMatcher(w *world, rules []int32) *matcher {
-	m := &matcher{w: w, rules: rules, words: (len(rules) + 63) / 64,
-		services: make(map[netset.Services]*serviceBits), known: make(map[string]int32)}
-	m.odd, m.held = make([]uint64, m.words), make([]uint64, m.words)
-	for b, i := range rules {
-		if w.rules[i].perhapsAnywhere() {
+func newMatcher(w *world, c *class, d flow.Direction) *matcher {
+	m := &matcher{list: c.lists[side(d)], services: make(map[netset.Services]*serviceBits), known: make(map[string]int32)}
+	switch {
+	case c.opaque: // no rule is asked: all are kept
+	case m.list != nil:
+		for i := range m.list.lines {
+			m.all = append(m.all, w.readLine(m.list, i))
+		}
+	default:
+		for _, i := range c.rules[side(d)] {
+			r := &w.rules[i]
+			m.all = append(m.all, matched{rule: i, named: r.named, addrs: r.addrs, anywhere: r.perhapsAnywhere(), vague: r.mixed})
+		}
+	}
+	m.words = (len(m.all) + 63) / 64
+	m.odd, m.vague, m.held = make([]uint64, m.words), make([]uint64, m.words), make([]uint64, m.words)
+	for b := range m.all {
+		if m.all[b].anywhere {
 			m.odd[b/64] |= 1 << (b % 64)
 		}
-		for _, a := range w.rules[i].addrs {
+		if m.all[b].vague {
+			m.vague[b/64] |= 1 << (b % 64)
+		}
+		for _, a := range m.all[b].addrs {
 			m.cuts = append(m.cuts, cut{a.First, false}, cut{a.Last, true})
 		}
 	}
 	slices.SortFunc(m.cuts, cut.compare)
 	m.cuts = slices.Compact(m.cuts)
 	m.cells = make([]uint64, len(m.cuts)*m.words)
-	for b, i := range rules {
-		for _, a := range w.rules[i].addrs {
+	for b := range m.all {
+		for _, a := range m.all[b].addrs {
 			at, _ := slices.BinarySearchFunc(m.cuts, cut{a.First, false}, cut.compare)
 			for end := (cut{a.Last, true}); m.cuts[at] != end; at++ {
 				m.cells[at*m.words+b/64] |= 1 << (b % 64)
 			}
 		}
+	}
+	return m
+}
+
+// readLine returns line i of o as a matcher reads it.
+func (w *world) readLine(o *ordered, i int) matched {
+	x, l := &o.list.Lines[i], &o.lines[i]
+	m := matched{rule: l.rule, deny: x.Rule.Action == policy.Deny, by: l.by}
+	var more []netset.Addrs
+	if l.rule < 0 {
+		m.named = []netset.Services{netset.AllServices}
+		m.vague = !x.Exact
+		for k := range x.Rule.Match {
+			m.anywhere = m.anywhere || x.Rule.Match[k].Remote.Unknown
+			for _, p := range x.Rule.Match[k].Remote.Prefixes {
+				more = append(more, netset.AddrsOf(p))
+			}
+		}
+	} else {
+		r := &w.rules[l.rule]
+		m.named, m.addrs = r.named, r.addrs
+		m.anywhere, m.vague = r.unknown || r.behind, r.odd || r.mixed || r.slack()
+		if r.odd {
+			for _, b := range x.Perhaps {
+				more = append(more, b.Addrs)
+			}
+		}
+	}
+	if len(more) > 0 {
+		m.addrs = outermost(more)
 	}
 	return m
 }
@@ -167,8 +228,8 @@ func (m *matcher) bits(s netset.Services) *serviceBits {
 		return b
 	}
 	x := &serviceBits{make([]uint64, m.words), make([]uint64, m.words)}
-	for b, i := range m.rules {
-		for _, have := range m.w.rules[i].named {
+	for b := range m.all {
+		for _, have := range m.all[b].named {
 			switch {
 			case have.Covers(s):
 				x.whole[b/64] |= 1 << (b % 64)
@@ -186,14 +247,15 @@ func (m *matcher) find(o *obligation, sigs *[]signature) int32 {
 		m.remote = o.remote
 		clear(m.held)
 		copy(m.held, m.hold(o.remote))
+		m.exempt = m.list != nil && slices.ContainsFunc(m.list.exempt, func(p netip.Prefix) bool { return netset.AddrsOf(p).Contains(o.remote) })
 	}
 	s := m.bits(o.services)
 	p, _ := o.services.Proto()
 	m.key = m.key[:0]
 	for k := range m.words {
-		whole := m.held[k] & s.whole[k]
-		part := m.held[k] & s.part[k] &^ whole
-		perhaps := m.odd[k] & (s.whole[k] | s.part[k]) &^ whole
+		whole := m.held[k] & s.whole[k] &^ m.vague[k]
+		part := m.held[k] & s.part[k] &^ whole &^ m.vague[k]
+		perhaps := (m.odd[k] | m.held[k]&m.vague[k]) & (s.whole[k] | s.part[k]) &^ whole
 		if p.IsICMP() {
 			perhaps, part = perhaps|part, 0
 		}
@@ -204,24 +266,67 @@ func (m *matcher) find(o *obligation, sigs *[]signature) int32 {
 			}
 		}
 	}
+	if m.exempt {
+		m.key = append(m.key[:0], 1) // no list of any length has a key of one byte
+	}
 	if id, ok := m.known[string(m.key)]; ok {
 		return id
 	}
-	var sig signature
-	for b, i := range m.rules {
-		at := b / 64 * 24
-		bit := func(kind int) bool { return m.key[at+8*kind+b%64/8]>>(b%8)&1 != 0 }
-		switch {
-		case bit(0):
-			sig.whole = append(sig.whole, i)
-		case bit(2):
-			sig.perhaps = append(sig.perhaps, i)
-		case bit(1):
-			sig.part = append(sig.part, i)
-		}
-	}
 	id := int32(len(*sigs))
-	*sigs = append(*sigs, sig)
+	*sigs = append(*sigs, m.signature())
 	m.known[string(m.key)] = id
 	return id
+}
+
+// bit reports whether match b is of this kind under the key: 0 whole, 1 part, 2 perhaps.
+func (m *matcher) bit(b, kind int) bool {
+	return m.key[b/64*24+8*kind+b%64/8]>>(b%8)&1 != 0
+}
+
+// signature returns what the key says. In an ordered list the first deny that matches
+// for certain ends it; one that perhaps matches makes all that it outranks perhaps.
+func (m *matcher) signature() signature {
+	var sig signature
+	if m.exempt {
+		sig.free = byPlatform
+		return sig
+	}
+	tainted := false
+	for b := range m.all {
+		x := &m.all[b]
+		whole, perhaps := m.bit(b, 0), m.bit(b, 2)
+		part := !whole && !perhaps && m.bit(b, 1)
+		switch {
+		case !whole && !perhaps && !part:
+		case x.deny && whole:
+			sig.sort()
+			return sig
+		case x.deny:
+			tainted = true
+		case x.rule < 0:
+			if whole && !tainted {
+				sig.free |= x.by
+			}
+		case perhaps || tainted:
+			sig.perhaps = append(sig.perhaps, x.rule)
+		case whole:
+			sig.whole = append(sig.whole, x.rule)
+		default:
+			sig.part = append(sig.part, x.rule)
+		}
+	}
+	if m.list != nil {
+		if m.list.everything != nil && !tainted {
+			sig.free |= byDefault
+		}
+		sig.sort()
+	}
+	return sig
+}
+
+// sort puts rules in the order of their indexes.
+func (s *signature) sort() {
+	slices.Sort(s.whole)
+	slices.Sort(s.part)
+	slices.Sort(s.perhaps)
 }

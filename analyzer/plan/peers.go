@@ -143,7 +143,8 @@ func (w *world) explainingGroup(r *rule, old netip.Prefix, points []cover.Point)
 	var least netset.Size
 	for _, id := range common { // in order, so that the first of equals stays
 		g, ok := w.snap.Group(id)
-		if !ok || g.Default || w.hosts.shunned[id] || g.VPC != r.group.VPC || g.Account != r.group.Account {
+		// Where groups come in kinds, which of them may name which is restricted.
+		if !ok || g.Default || g.Kind != "" || w.hosts.shunned[id] || g.VPC != r.group.VPC || g.Account != r.group.Account {
 			continue
 		}
 		if slices.ContainsFunc(w.snap.Attached(id), func(f *policy.Interface) bool { return f.VPC != g.VPC }) {

@@ -126,6 +126,8 @@ acl acl-1 subnet=subnet-1
   100 ingress allow tcp 443 from 0.0.0.0/0
   110 ingress allow udp 1024-65535 from 0.0.0.0/0
   120 ingress deny tcp 23 from 0.0.0.0/0
+  130 ingress allow tcp 1-1023 from 172.16.0.0/12
+  140 ingress deny tcp 25 from 0.0.0.0/0
   100 egress allow all to 0.0.0.0/0
 `
 
@@ -152,6 +154,8 @@ eni-1 10.4.4.6 10.0.0.5 50000 80 6 REJECT 2
 		{"a rule opens what was rejected", "  in ingress tcp 443 from 10.0.0.0/8", "  new ingress tcp 80-443 from 10.0.0.0/8", 0, 1,
 			"rule sg-app/new (ingress tcp 80-443 10.0.0.0/8) admits more than the old rules of its interfaces"},
 		{"a deny line goes", "  120 ingress deny tcp 23 from 0.0.0.0/0\n", "", 0, 1, "line acl-1/ingress-120, which does not allow, is gone"},
+		{"a deny line goes that only repeats the default", "  140 ingress deny tcp 25 from 0.0.0.0/0\n", "", 0, 0, ""},
+		{"a line is added that other lines outdo", "  140 ingress deny", "  135 ingress allow tcp 80 from 172.16.1.0/24\n  140 ingress deny", 0, 0, ""},
 		{"a line is added", "  120 ingress deny", "  115 ingress allow tcp 80 from 0.0.0.0/0\n  120 ingress deny", 0, 1, "line acl-1/ingress-115 is new or changed"},
 	} {
 		p, err := plan.Certify(context.Background(), res, changed(t, filtered, tc.old, tc.new))

@@ -21,6 +21,7 @@ type planner struct {
 	final   *policy.Snapshot
 	origin  map[policy.Ref]policy.Ref // rule of this plan → the rule it replaces
 	reasons map[policy.Ref]string
+	lines   map[policy.Ref]string // network ACL lines that are needless whatever the traffic → why
 }
 
 func newPlanner(in Input) *planner {
@@ -34,7 +35,7 @@ func newPlanner(in Input) *planner {
 }
 
 func (p *planner) reset() {
-	p.origin, p.reasons = make(map[policy.Ref]policy.Ref), make(map[policy.Ref]string)
+	p.origin, p.reasons, p.lines = make(map[policy.Ref]policy.Ref), make(map[policy.Ref]string), make(map[policy.Ref]string)
 }
 
 // root returns the rule of the snapshot that ref is, or replaces.
@@ -114,8 +115,10 @@ func (p *planner) round(w *world, sigs []signature, of []int32) []Edit {
 	gone := make([]bool, len(w.rules))
 	all := func(int) bool { return true }
 	if p.in.Mode == ModeTidy {
-		if p.removeCovered(w, gone, all, all) {
-			return removals(w, gone)
+		p.removeCovered(w, gone, all, all)
+		edits := append(removals(w, gone), p.removeLines(w)...)
+		if len(edits) > 0 {
+			return edits
 		}
 		return p.merge(w, func(a, b *rule) bool { return true })
 	}
@@ -141,34 +144,6 @@ func removals(w *world, gone []bool) []Edit {
 	for i := range w.rules {
 		if gone[i] {
 			out = append(out, Edit{Op: Remove, Rule: w.rules[i].Ref, Group: w.rules[i].group.ID})
-		}
-	}
-	return out
-}
-
-// removeLines removes network ACL lines that allow and that passed neither a
-// connection nor a reply. Removing a line that allows never admits anything: what it
-// decided falls to later lines. Deny lines stay, whatever the traffic.
-func (p *planner) removeLines(w *world) []Edit {
-	var out []Edit
-	for i := range w.snap.ACLs {
-		acl := &w.snap.ACLs[i]
-		for k := range acl.Rules {
-			r := &acl.Rules[k]
-			if !r.Editable || r.Implicit {
-				continue
-			}
-			switch ev := p.evidence(r.Ref); {
-			case !ev.Attached || p.usage(r.Ref).Hits > 0 || p.usage(r.Ref).Possible > 0:
-			case r.Action != policy.Allow:
-				p.note(r.Ref, "it denies: without it a later line could admit what it rejects")
-			case !ev.Observable:
-				p.note(r.Ref, because("the log could not have shown its use", ev.Why))
-			case !ev.UnusedOK:
-				p.note(r.Ref, because("no use seen, but the evidence is too thin to call it unused", ev.Why))
-			default:
-				out = append(out, Edit{Op: Remove, Rule: r.Ref, Group: acl.ID})
-			}
 		}
 	}
 	return out
@@ -214,11 +189,14 @@ func (p *planner) label(edits []Edit) error {
 	everything := func(*rule) bool { return true }
 	for i := range edits {
 		at, ok := p.old.at[edits[i].Rule]
-		if !ok {
-			continue // a network ACL line
+		if !ok { // a network ACL line
+			if p.lines[edits[i].Rule] != "" {
+				edits[i].Basis = Equivalent
+			}
+			continue
 		}
 		r := &p.old.rules[at]
-		if final.covered(r, everything) || edits[i].Op == Remove && p.old.covered(r, stays) {
+		if final.covered(r, everything, anyCarrier) || edits[i].Op == Remove && p.old.covered(r, stays, anyCarrier) {
 			edits[i].Basis = Equivalent
 		}
 	}
@@ -236,7 +214,8 @@ func (p *planner) label(edits []Edit) error {
 		}
 		rest = newWorld(snap)
 		for i := range edits {
-			if edits[i].Basis == Equivalent && !rest.covered(&p.old.rules[p.old.at[edits[i].Rule]], everything) {
+			at, ok := p.old.at[edits[i].Rule]
+			if ok && edits[i].Basis == Equivalent && !rest.covered(&p.old.rules[at], everything, anyCarrier) {
 				edits[i].Basis, again = Observed, true
 			}
 		}

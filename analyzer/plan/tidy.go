@@ -33,7 +33,12 @@ func compareBool(a, b bool) int {
 
 // editable reports whether the plan may touch r at all.
 func (r *rule) editable() bool {
-	return r.Action == policy.Allow && r.Editable && !r.Implicit && !r.group.Managed && len(r.classes) > 0
+	return r.Action == policy.Allow && r.touchable()
+}
+
+// touchable is editable for rules of any action.
+func (r *rule) touchable() bool {
+	return r.Editable && !r.Implicit && !r.group.Managed && len(r.classes) > 0 && r.kept == ""
 }
 
 // removeCovered removes, of the candidates, rules that the rules of keep admit anyway,
@@ -52,7 +57,7 @@ func (p *planner) removeCovered(w *world, gone []bool, candidate, keep func(i in
 	})
 	for _, i := range order {
 		r := &w.rules[i]
-		if w.covered(r, func(q *rule) bool { return !gone[q.index] && keep(q.index) }) {
+		if w.covered(r, func(q *rule) bool { return !gone[q.index] && keep(q.index) }, anyCarrier) {
 			gone[i] = true
 			removed = true
 		}
@@ -91,7 +96,7 @@ func (p *planner) mergeIn(w *world, g *policy.Group, s int, same func(a, b *rule
 				continue // each says why it is there
 			}
 			m, ok := union(a.Rule, b.Rule)
-			if !ok || !same(a, b) {
+			if !ok || !same(a, b) || !w.ofOneRank(a, b, m) {
 				continue
 			}
 			n := replacement(a.Rule, m)
@@ -110,10 +115,28 @@ func (p *planner) mergeIn(w *world, g *policy.Group, s int, same func(a, b *rule
 	return nil
 }
 
+// ofOneRank reports whether a and b, two rules of one group, may become one of the rank
+// of a that says m: no deny ranks from one of them to the other and may match any of it.
+func (w *world) ofOneRank(a, b *rule, m policy.Match) bool {
+	if a.Rank == b.Rank {
+		return true
+	}
+	n := *a.Rule
+	n.Match = []policy.Match{m}
+	boxes := w.describe(a.group, &n).boxes
+	for _, c := range a.classes {
+		o := w.classes[c].lists[side(a.Direction)]
+		if o == nil || !o.reachOf(min(a.Rank, b.Rank), slices.Concat(boxes, a.future, b.future)).holds(max(a.Rank, b.Rank)) {
+			return false
+		}
+	}
+	return true
+}
+
 // union returns the one match that admits what a and b admit together, if there is one.
 func union(a, b *policy.Rule) (policy.Match, bool) {
 	x, y := a.Match[0], b.Match[0]
-	if a.Rank != b.Rank || x.Protos != y.Protos || x.ICMP != y.ICMP {
+	if x.Protos != y.Protos || x.ICMP != y.ICMP || a.PortList != b.PortList {
 		return x, false
 	}
 	proto, single := x.Protos.Single()

@@ -42,18 +42,20 @@ func (p *planner) states(w *world, sigs []signature) []state {
 	out := make([]state, len(w.rules))
 	for i := range w.rules {
 		r := &w.rules[i]
+		if r.Action == policy.Deny && r.touchable() && !p.seen(r.Ref) {
+			p.note(r.Ref, denies)
+		}
 		if r.Action != policy.Allow || r.Implicit || len(r.classes) == 0 {
 			continue
 		}
 		ev := p.evidence(r.Ref)
-		ordered := slices.ContainsFunc(r.classes, func(c int32) bool { return w.classes[c].ordered[side(r.Direction)] })
 		switch {
 		case !r.editable():
-			if !hit[i] && !perhaps[i] {
+			if r.kept != "" {
+				p.note(r.Ref, r.kept)
+			} else if !hit[i] && !perhaps[i] {
 				p.note(r.Ref, "not editable: it is kept by a service, another account or a default")
 			}
-		case ordered:
-			p.note(r.Ref, "other rules in force with it deny or have another rank")
 		case perhaps[i]:
 			p.note(r.Ref, "accepted traffic may have used it: the log or the snapshot does not say")
 		case !hit[i] && p.seen(r.Ref):
@@ -61,6 +63,10 @@ func (p *planner) states(w *world, sigs []signature) []state {
 		case !ev.Observable:
 			p.note(r.Ref, because("the log could not have shown its use", ev.Why))
 		case !hit[i] && ev.UnusedOK:
+			if acls := w.maskedBy(r); acls != "" {
+				p.note(r.Ref, "masked by "+acls+", which denies all that it admits: two layers are often meant")
+				continue
+			}
 			out[i] = unused
 		case !hit[i]:
 			p.note(r.Ref, because("no use seen, but the evidence is too thin to call it unused", ev.Why))
@@ -103,7 +109,7 @@ func (p *planner) keepFew(w *world, sigs []signature, st []state, gone []bool) {
 	var sets [][]int32
 	for _, s := range sigs {
 		whole := w.certain(s.whole)
-		if len(whole) == 0 || slices.ContainsFunc(whole, func(i int32) bool { return st[i] == fixed || w.rules[i].shifts }) {
+		if len(whole) == 0 || s.free != 0 || slices.ContainsFunc(whole, func(i int32) bool { return st[i] == fixed || w.rules[i].shifts }) {
 			continue
 		}
 		var set []int32

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/sgadvise/sgadvise/analyzer/cover"
 	"github.com/sgadvise/sgadvise/engine/netset"
@@ -22,18 +21,21 @@ type world struct {
 	classOf []int32 // interface index → class
 	classes []class
 	hosts   *hosts
+	filters *filters
 	by      []netset.Box // of covered, reused
 }
 
-// class is the interfaces that carry one set of groups: what a group rule admits is
+// class is the interfaces whose group stages are the same: what a group rule admits is
 // the same on all of them.
 type class struct {
-	groups []string
-	vpcs   []string   // where they are
-	rules  [2][]int32 // indexes into rules, by direction
-	// ordered: a rule here denies, or ranks differ, or a group is not in the
-	// snapshot in a way that matters for order. Unions then prove nothing.
-	ordered [2]bool
+	first *policy.Interface
+	all   []int32     // indexes of the interfaces, ascending
+	vpcs  []string    // where they are
+	rules [2][]int32  // indexes into rules, by direction
+	lists [2]*ordered // nil: the rules all allow, and nothing else speaks
+	// opaque: its stages are spelled out, or rules pass on to later ones; nothing is
+	// planned for the rules that are in force here.
+	opaque bool
 }
 
 // rule is one group rule in force.
@@ -56,8 +58,12 @@ type rule struct {
 	future  []netset.Box // what such peers may come to hold
 	adrift  bool         // and it cannot be said what
 	odd     bool         // it restricts what boxes do not show: local addresses, client ports
+	mixed   bool         // it names different peers for different services
 	apart   bool         // in force where an appliance passes traffic on, or outside its group's network
 	distant bool         // it names a group whose members' packets it may not match: they pass a router, or come from another network
+
+	places []place // of classes, same order; nil if all of them are without order
+	kept   string  // why the plan leaves it as it is; empty: it need not
 }
 
 func side(d flow.Direction) int {
@@ -70,23 +76,25 @@ func side(d flow.Direction) int {
 var directions = [2]flow.Direction{flow.Ingress, flow.Egress}
 
 func newWorld(snap *policy.Snapshot) *world {
-	w := &world{snap: snap, at: make(map[policy.Ref]int), classOf: make([]int32, len(snap.Interfaces)), hosts: newHosts(snap)}
+	w := &world{snap: snap, at: make(map[policy.Ref]int), classOf: make([]int32, len(snap.Interfaces)), hosts: newHosts(snap), filters: newFilters(snap)}
 	inClass := make(map[string][]int32) // group → classes
 	byKey := make(map[string]int32)
 	for i := range snap.Interfaces {
-		groups := snap.Interfaces[i].Groups
-		key := strings.Join(groups, " ")
+		bare := snap.Interfaces[i]
+		bare.Subnet = "" // leaves the network ACL out
+		key := snap.PathKey(&bare)
 		c, ok := byKey[key]
 		if !ok {
 			c = int32(len(w.classes))
 			byKey[key] = c
-			w.classes = append(w.classes, class{groups: groups})
-			for _, g := range groups {
+			w.classes = append(w.classes, class{first: &snap.Interfaces[i], opaque: len(bare.Stages) > 0})
+			for _, g := range bare.Groups {
 				inClass[g] = append(inClass[g], c)
 			}
 		}
 		w.classOf[i] = c
-		if v := snap.Interfaces[i].VPC; !slices.Contains(w.classes[c].vpcs, v) {
+		w.classes[c].all = append(w.classes[c].all, int32(i))
+		if v := bare.VPC; !slices.Contains(w.classes[c].vpcs, v) {
 			w.classes[c].vpcs = append(w.classes[c].vpcs, v)
 		}
 	}
@@ -95,7 +103,7 @@ func newWorld(snap *policy.Snapshot) *world {
 		group := &snap.Groups[g]
 		for k := range group.Rules {
 			r := w.describe(group, &group.Rules[k])
-			r.index, r.classes = len(w.rules), inClass[group.ID]
+			r.index, r.classes = len(w.rules), w.filtered(inClass[group.ID], r.Direction)
 			w.locate(&r)
 			r.weight = weights.Exposure(r.boxes)
 			at := int32(len(w.rules))
@@ -103,15 +111,24 @@ func newWorld(snap *policy.Snapshot) *world {
 			w.rules = append(w.rules, r)
 			for _, c := range r.classes {
 				s := side(r.Direction)
-				here := w.classes[c].rules[s]
-				if r.Action != policy.Allow || len(here) > 0 && w.rules[here[0]].Rank != r.Rank {
-					w.classes[c].ordered[s] = true
-				}
-				w.classes[c].rules[s] = append(here, at)
+				w.classes[c].rules[s] = append(w.classes[c].rules[s], at)
 			}
 		}
 	}
+	for c := range w.classes {
+		w.order(&w.classes[c])
+	}
+	w.place()
 	return w
+}
+
+// filtered returns those of classes on which groups filter direction d at all.
+func (w *world) filtered(classes []int32, d flow.Direction) []int32 {
+	open := func(c int32) bool { return d == flow.Egress && w.classes[c].first.IngressOpen && !w.classes[c].opaque }
+	if !slices.ContainsFunc(classes, open) {
+		return classes
+	}
+	return slices.DeleteFunc(slices.Clone(classes), open)
 }
 
 func (w *world) describe(g *policy.Group, p *policy.Rule) rule {
@@ -121,6 +138,7 @@ func (w *world) describe(g *policy.Group, p *policy.Rule) rule {
 		m := p.Match[i]
 		r.odd = r.odd || !anywhere(w.snap.Resolve(m.Local)) || clientPorts(&m, p.Direction) != netset.AllPorts && hasPorts(m.Protos)
 		r.refs = r.refs || len(m.Remote.Refs) > 0
+		r.mixed = r.mixed || !samePeer(m.Remote, p.Match[0].Remote)
 		live = live || len(m.Remote.Prefixes) > 0 || m.Remote.Unknown
 		for _, s := range m.Remote.Refs {
 			if s.Dead != "" {
@@ -258,15 +276,26 @@ func hasPorts(s policy.ProtoSet) bool { return s.Has(flow.TCP) || s.Has(flow.UDP
 // perhapsAnywhere reports whether the rule may match addresses it is not known to hold.
 func (r *rule) perhapsAnywhere() bool { return r.unknown || r.behind || r.odd }
 
-// covered says whether r admits nothing that the rules of keep do not admit, on every
-// interface where r is in force, whatever the traffic.
-func (w *world) covered(r *rule, keep func(*rule) bool) bool {
-	if len(r.classes) == 0 || r.odd {
+// covered says whether r, a rule of this world or of one with the same interfaces and at
+// most more rules that allow, admits nothing that the rules of keep do not admit, or the
+// implicit ones that given names, on every interface where r is in force, whatever the
+// traffic.
+func (w *world) covered(r *rule, keep func(*rule) bool, given carriers) bool {
+	if len(r.classes) == 0 {
 		return false
 	}
-	for _, c := range r.classes {
+	for k, c := range r.classes {
 		cl := &w.classes[c]
-		if cl.ordered[side(r.Direction)] {
+		if cl.opaque {
+			return false
+		}
+		if o := cl.lists[side(r.Direction)]; o != nil {
+			if !w.coveredIn(o, r, k, keep, given) {
+				return false
+			}
+			continue
+		}
+		if r.odd {
 			return false
 		}
 		w.by = w.by[:0]
@@ -280,15 +309,15 @@ func (w *world) covered(r *rule, keep func(*rule) bool) bool {
 				same = true
 				break
 			}
-			if q.distant && !r.distant || q.refs && !r.refs && r.apart {
-				continue // what passes an appliance or a transit gateway may match no reference, only prefixes
+			if q.mayMiss(r) {
+				continue
 			}
 			w.by = append(w.by, q.boxes...)
 		}
 		if same {
 			continue
 		}
-		if r.unknown || r.empty || r.behind || r.adrift {
+		if r.unsettled() {
 			return false
 		}
 		if ok, _ := netset.CoveredAll(r.boxes, w.by); !ok {
@@ -301,6 +330,14 @@ func (w *world) covered(r *rule, keep func(*rule) bool) bool {
 	return true
 }
 
+// unsettled reports whether r may match more tomorrow, or today, than anyone can say.
+func (r *rule) unsettled() bool { return r.unknown || r.empty || r.behind || r.adrift }
+
+// mayMiss reports whether q may fail to match packets that r matches, though it names
+// their addresses: what passes an appliance or a transit gateway may match no reference,
+// only prefixes.
+func (q *rule) mayMiss(r *rule) bool { return q.distant && !r.distant || q.refs && !r.refs && r.apart }
+
 // meets reports whether r and q may admit something in common: false is certain.
 func (r *rule) meets(q *rule) bool {
 	if len(r.named) == 1 && len(q.named) == 1 && !r.named[0].Overlaps(q.named[0]) {
@@ -312,7 +349,7 @@ func (r *rule) meets(q *rule) bool {
 // namesSame reports whether q admits all of r because both name the same peer, whatever
 // that peer holds now or later.
 func namesSame(r, q *policy.Rule) bool {
-	if q.Action != policy.Allow || len(r.Match) != 1 || len(q.Match) != 1 {
+	if q.Action != r.Action || len(r.Match) != 1 || len(q.Match) != 1 {
 		return false
 	}
 	a, b := &r.Match[0], &q.Match[0]

@@ -1,0 +1,135 @@
+package plan
+
+import (
+	"slices"
+
+	"github.com/sgadvise/sgadvise/engine/policy"
+	"github.com/sgadvise/sgadvise/engine/space"
+	"github.com/sgadvise/sgadvise/ingest/flow"
+)
+
+// removeLines removes network ACL lines that allow: in tightening those that passed
+// neither a connection nor a reply, and in any mode those without which the ACL passes
+// the same. Removing a line that allows never admits anything: what it decided falls to
+// later lines.
+func (p *planner) removeLines(w *world) []Edit {
+	var out []Edit
+	gone := make(map[policy.Ref]bool)
+	remove := func(acl *policy.ACL, r *policy.Rule) {
+		gone[r.Ref] = true
+		out = append(out, Edit{Op: Remove, Rule: r.Ref, Group: acl.ID})
+	}
+	lists := aclLists(w.snap)
+	for i := range w.snap.ACLs {
+		acl := &w.snap.ACLs[i]
+		if p.in.Mode == ModeTighten {
+			for k := range acl.Rules {
+				if p.unusedLine(&acl.Rules[k]) {
+					remove(acl, &acl.Rules[k])
+				}
+			}
+		}
+		for _, d := range directions {
+			l := lists[aclKey{acl.ID, d}]
+			if l == nil {
+				continue
+			}
+			keep := func(j int) bool { return !gone[l.Lines[j].Rule.Ref] }
+			for n := len(l.Lines) - 1; n >= 0; n-- { // from the last line to the first
+				r := l.Lines[n].Rule
+				if r.Action != policy.Allow || !r.Editable || r.Implicit || gone[r.Ref] {
+					continue
+				}
+				switch l.Redundant(n, keep) {
+				case space.Shadowed:
+					p.lines[r.Ref] = "earlier lines decide all that it matches"
+				case space.Covered:
+					p.lines[r.Ref] = "other lines pass all that it passes"
+				default:
+					continue
+				}
+				remove(acl, r)
+			}
+		}
+	}
+	return out
+}
+
+// unusedLine reports whether nothing passed line r of a network ACL and the evidence is
+// enough to say so. Why a line stays is noted.
+func (p *planner) unusedLine(r *policy.Rule) bool {
+	if !r.Editable || r.Implicit {
+		return false
+	}
+	switch ev := p.evidence(r.Ref); {
+	case !ev.Attached || p.usage(r.Ref).Hits > 0 || p.usage(r.Ref).Possible > 0:
+	case r.Action != policy.Allow:
+		p.note(r.Ref, denies)
+	case !ev.Observable:
+		p.note(r.Ref, because("the log could not have shown its use", ev.Why))
+	case !ev.UnusedOK:
+		p.note(r.Ref, because("no use seen, but the evidence is too thin to call it unused", ev.Why))
+	default:
+		return true
+	}
+	return false
+}
+
+// denies is why rules that deny stay though nothing was seen to meet them.
+const denies = "it denies: without it a later line could admit what it rejects"
+
+// aclKey is one of the lists of a network ACL.
+type aclKey struct {
+	acl string
+	d   flow.Direction
+}
+
+// aclLists returns the lists of the network ACLs that filter some interface of s, with
+// nothing for certain that rests on what a named set holds today.
+func aclLists(s *policy.Snapshot) map[aclKey]*space.List {
+	out := make(map[aclKey]*space.List)
+	for i := range s.Interfaces {
+		f := &s.Interfaces[i]
+		acl, _, ok := s.ACLFor(f)
+		if !ok || out[aclKey{acl.ID, flow.Ingress}] != nil {
+			continue
+		}
+		for _, d := range directions {
+			for _, st := range s.Path(f.ID, d) {
+				if st.Name == policy.ACLStage && !st.Stateful {
+					out[aclKey{acl.ID, d}] = settled(s, &st)
+				}
+			}
+		}
+	}
+	return out
+}
+
+// settled returns the list of st, a stage of s, in which lines that name sets kept
+// elsewhere match nothing for certain and perhaps any address: what it decides then holds
+// whatever the sets come to hold.
+func settled(s *policy.Snapshot, st *policy.Stage) *space.List {
+	l := space.Of(st)
+	for k := range l.Lines {
+		x := &l.Lines[k]
+		if st.Tiers[x.Tier].Name == policy.IntraTier {
+			x.Sure, x.Exact = nil, false
+		}
+		at, ok := s.RuleIndex(x.Rule.Ref)
+		if !ok {
+			continue
+		}
+		r := s.Rules()[at]
+		if !slices.ContainsFunc(r.Refs(), func(x policy.SetRef) bool { return x.Dead == "" }) {
+			continue
+		}
+		x.Sure, x.Perhaps, x.Exact = nil, nil, false
+		for i := range r.Match {
+			m := r.Match[i]
+			m.Remote = policy.AnyAddr
+			boxes, _ := m.Boxes(r.Direction)
+			x.Perhaps = append(x.Perhaps, boxes...)
+		}
+	}
+	return l
+}

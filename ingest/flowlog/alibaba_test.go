@@ -414,6 +414,10 @@ func TestGetLogsAnswersThatArePartialSaySo(t *testing.T) {
 		{answer("Complete", 100) + "\n" + answer("Complete", 3), 103, ""},
 		{answer("Complete", 100) + "\n" + answer("Complete", 0), 100, ""},
 		{"[" + strings.Join(slices.Repeat([]string{object}, 100), ",") + "]", 100, ""},
+		{answer("Complete", 100) + "\n" + object, 101, ""},
+		{answer("Complete", 100) + strings.Replace(object, "{", `{"x":[],`, 1), 101, ""},
+		{`{"events":[],"nextToken":"t"}` + "\n" + object, 1, ""},
+		{`{"nextToken":"t","data":[` + object + `]}`, 1, partialPage},
 		{`{"data":[]}`, 0, ""},
 		{`{"meta":7,"data":[` + object + `]}`, 1, ""},
 	} {
@@ -450,6 +454,15 @@ func TestDataThatIsNoAnswerOfGetLogs(t *testing.T) {
 			continue
 		}
 		checkCounts(t, s, c.want)
+	}
+}
+
+func TestRecordAroundDataKeepsItsOwnValues(t *testing.T) {
+	objects := jsonObjects(alibabaRecords()[:3], false)
+	want, _, _ := decodeJSON(objects[1] + "\n" + objects[0])
+	got, _, err := decodeJSON(strings.TrimSuffix(objects[0], "}") + `,"data":[` + objects[1] + `]}`)
+	if d := cmp.Diff(want, got, equateNetip); d != "" || err != nil {
+		t.Errorf("%v\n%s", err, d)
 	}
 }
 

@@ -146,8 +146,11 @@ func TestJSONLinesOfAnyLengthAreRead(t *testing.T) {
 
 // checkFlatLine compares the short way that a line with a plain object takes with the
 // way of tokens, which an object in an array takes.
-func checkFlatLine(t *testing.T, line string) {
+func checkFlatLine(t *testing.T, d *jsonDecoder, line string) {
 	t.Helper()
+	if done, _ := d.flatLine([]byte(strings.TrimSpace(line))); done && !json.Valid([]byte(line)) {
+		t.Errorf("%q is taken for JSON", line)
+	}
 	if !json.Valid([]byte(line)) || line[0] != '{' || strings.Contains(line, "\n") {
 		return
 	}
@@ -211,7 +214,7 @@ func TestFlatLinesMeanWhatTokensSay(t *testing.T) {
 		if done, _ := d.flatLine([]byte(strings.TrimSpace(line))); done {
 			flat++
 		}
-		checkFlatLine(t, line)
+		checkFlatLine(t, d, line)
 	}
 	if flat < 100 {
 		t.Errorf("only %d lines went the short way", flat)
@@ -225,12 +228,13 @@ func FuzzJSON(f *testing.F) {
 		`{"meta":{"progress":"Incomplete"},"data":[{"eni-id":"eni-1"}]}`, `{"data":[{"data":[{"logs":[[]]}]}]}`} {
 		f.Add(s)
 	}
+	d := &jsonDecoder{lines: NewLineDecoder((&collector{}).add), stats: &Stats{}}
 	f.Fuzz(func(t *testing.T, text string) {
 		got, s, err := decodeJSON(text)
 		if err != nil {
 			return
 		}
-		checkFlatLine(t, text)
+		checkFlatLine(t, d, text)
 		if s.Rows != uint64(len(got)) || s.Records != s.Rows+s.Malformed.Total()+s.Unsupported.Total() {
 			t.Fatalf("%d rows given, %d counted, of %d records, %d malformed, %d unsupported", len(got), s.Rows, s.Records, s.Malformed.Total(), s.Unsupported.Total())
 		}

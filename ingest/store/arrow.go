@@ -29,6 +29,8 @@ var recordSchema = arrow.NewSchema([]arrow.Field{
 	{Name: "first", Type: arrow.PrimitiveTypes.Int64},
 	{Name: "last", Type: arrow.PrimitiveTypes.Int64},
 	{Name: "days", Type: arrow.PrimitiveTypes.Uint64},
+	{Name: "era_lo", Type: arrow.PrimitiveTypes.Uint32},
+	{Name: "era_hi", Type: arrow.PrimitiveTypes.Uint32},
 }, nil)
 
 var (
@@ -41,7 +43,8 @@ var (
 
 // Record returns the rows as one Arrow record, in the order of [Connections.Row]
 // and with its fields as columns. Nothing is copied but the interface names: the
-// columns are those of c and must not be written to.
+// columns are those of c and must not be written to. Where no interface has more than
+// one era, both columns of eras are one run of zeros.
 //
 // The interface is a dictionary over [Connections.Interfaces]. An address is the
 // 32-bit value of an IPv4 address, or an index into [Connections.Wide] where
@@ -52,6 +55,11 @@ var (
 func (c *Connections) Record() arrow.Record {
 	k := &c.columns
 	n := c.Len()
+	eraLo, eraHi := k.eraLo, k.eraHi
+	if eraLo == nil {
+		eraLo = make([]uint32, n)
+		eraHi = eraLo
+	}
 	data := []*array.Data{
 		c.interfaceData(),
 		column(arrow.PrimitiveTypes.Uint8, n, k.side),
@@ -74,6 +82,8 @@ func (c *Connections) Record() arrow.Record {
 		column(arrow.PrimitiveTypes.Int64, n, arrow.Int64Traits.CastToBytes(k.first)),
 		column(arrow.PrimitiveTypes.Int64, n, arrow.Int64Traits.CastToBytes(k.last)),
 		column(arrow.PrimitiveTypes.Uint64, n, arrow.Uint64Traits.CastToBytes(k.days)),
+		column(arrow.PrimitiveTypes.Uint32, n, arrow.Uint32Traits.CastToBytes(eraLo)),
+		column(arrow.PrimitiveTypes.Uint32, n, arrow.Uint32Traits.CastToBytes(eraHi)),
 	}
 	columns := make([]arrow.Array, len(data))
 	for i, d := range data {

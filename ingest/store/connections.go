@@ -11,7 +11,8 @@ import (
 // files and lines and the number of workers. It is immutable and safe for
 // concurrent use. The zero value is that of no logs.
 //
-// Rows are kept as columns, 84 bytes a row; see [Connections.Record].
+// Rows are kept as columns, 84 bytes a row, 92 where an interface has several eras; see
+// [Connections.Record].
 type Connections struct {
 	columns    columns
 	interfaces []string
@@ -40,6 +41,7 @@ type columns struct {
 	records, packets, bytes []uint64
 	first, last             []int64
 	days                    []uint64
+	eraLo, eraHi            []uint32 // nil if no interface has more than one era
 }
 
 const (
@@ -86,7 +88,8 @@ func (c *columns) addr(code uint32, wide bool) flow.Addr {
 func (c *Connections) Len() int { return len(c.columns.iface) }
 
 // Row copies row i into r. Rows are ordered by interface name, protocol, remote
-// address, local address, local port, remote port, client side, side, action, class.
+// address, local address, local port, remote port, client side, side, action, class,
+// first era, last era.
 func (c *Connections) Row(i int, r *Row) {
 	k := &c.columns
 	*r = Row{
@@ -110,6 +113,9 @@ func (c *Connections) Row(i int, r *Row) {
 		First:      k.first[i],
 		Last:       k.last[i],
 		Days:       k.days[i],
+	}
+	if k.eraLo != nil {
+		r.EraLo, r.EraHi = k.eraLo[i], k.eraHi[i]
 	}
 }
 

@@ -25,6 +25,7 @@ func (t *Tally) Finish() *Connections {
 		c.ledger[flow.Unsupported] = saturatingAdd(c.ledger[flow.Unsupported], w.unsupported)
 	}
 	heap := newHeap(t.shards)
+	heap.eras = t.base
 	t.shards, t.workers = nil, nil
 	heap.sortInto(c, ranks, max(1, t.cfg.Workers))
 	return c
@@ -52,6 +53,9 @@ func (t *Tally) finishInterfaces(c *Connections) (ranks []uint32) {
 		c.interfaces = append(c.interfaces, t.names[id])
 		c.coverage = append(c.coverage, all[id].coverage(t.names[id]))
 	}
+	for id, k := range t.base {
+		ranks[id] = ranks[k.iface]
+	}
 	return ranks
 }
 
@@ -62,6 +66,7 @@ type rowHeap struct {
 	wide   []*wideChunk
 	// How many rows of each chunk are in use.
 	narrowLens, wideLens []int
+	eras                 map[uint32]eraKey // of the ids that stand for eras
 }
 
 // newHeap takes the rows out of the shards and drops the rest of them.
@@ -102,6 +107,9 @@ func (h *rowHeap) sortInto(c *Connections, ranks []uint32, workers int) {
 	})
 
 	c.columns = makeColumns(int(n))
+	if h.eras != nil {
+		c.columns.eraLo, c.columns.eraHi = make([]uint32, n), make([]uint32, n)
+	}
 	codes := h.wideAddrs()
 	c.columns.wide = appendAddrs(nil, codes)
 
@@ -184,7 +192,12 @@ func (g *gatherer) gather(r uint32, rows []uint32, at int) {
 		if a.hi != b.hi {
 			return cmp.Compare(a.hi, b.hi)
 		}
-		return cmp.Compare(a.lo, b.lo)
+		if a.lo != b.lo {
+			return cmp.Compare(a.lo, b.lo)
+		}
+		// Rows that are the same but for the era.
+		x, y := g.heap.eraOf(a.row), g.heap.eraOf(b.row)
+		return cmp.Or(cmp.Compare(x.lo, y.lo), cmp.Compare(x.hi, y.hi))
 	})
 	c := g.columns
 	for i, k := range g.keys {
@@ -213,10 +226,23 @@ func (g *gatherer) gather(r uint32, rows []uint32, at int) {
 			c.records[i], c.packets[i], c.bytes[i] = row.records, row.packets, row.bytes
 			c.first[i], c.last[i] = row.first, row.last
 		}
+		if c.eraLo != nil {
+			k := g.heap.eraOf(k.row)
+			c.eraLo[i], c.eraHi[i] = k.lo, k.hi
+		}
 	}
 }
 
-// sortKey is the whole key of a row but for the interface, as numbers that order
+// eraOf returns the eras of a row.
+func (h *rowHeap) eraOf(row uint32) eraKey {
+	chunk := int(row >> chunkBits)
+	if chunk < len(h.narrow) {
+		return h.eras[h.narrow[chunk][row%chunkRows].iface()]
+	}
+	return h.eras[h.wide[chunk-len(h.narrow)][row%chunkRows].iface]
+}
+
+// sortKey is the whole key of a row but for the interface and the era, as numbers that order
 // as rows do, bits from the top:
 //
 //	hi: protocol 8, remote address 1+32, local address 1+22

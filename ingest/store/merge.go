@@ -37,7 +37,7 @@ func (w *TallyWorker) merge(c *Connections) {
 			c.Row(i, &r)
 			w.addRow(&wideRow{
 				wideKey: wideKey{
-					local: r.Local, remote: r.Remote, iface: w.of[r.Interface], localPort: r.LocalPort, remotePort: r.RemotePort,
+					local: r.Local, remote: r.Remote, iface: w.eraID(eraKey{w.of[r.Interface], r.EraLo, r.EraHi}), localPort: r.LocalPort, remotePort: r.RemotePort,
 					kind: kindOf(r.Proto, r.Client, r.Side, r.Action, r.Class),
 				},
 				flags: r.Flags, portLo: r.PortLo, portHi: r.PortHi, portBits: r.PortBits, days: r.Days,

@@ -48,6 +48,7 @@ func oracle(cfg Config, recs []flow.Record) contents {
 		client                ClientSide
 		local, remote         netip.Addr
 		localPort, remotePort uint16
+		eraLo, eraHi          uint32
 	}
 	var d contents
 	rows := make(map[key]*Row)
@@ -132,12 +133,21 @@ func oracle(cfg Config, recs []flow.Record) contents {
 			k.local, k.localPort, k.remote, k.remotePort = src, srcPort, dst, dstPort
 			k.client = map[byte]ClientSide{'s': LocalClient, 'd': RemoteClient}[client]
 		}
+		for _, cut := range cfg.Cuts[r.Interface] {
+			if cut <= min(r.Start, r.End)-60 {
+				k.eraLo++
+			}
+			if cut <= max(r.Start, r.End)+60 {
+				k.eraHi++
+			}
+		}
 		o := rows[k]
 		if o == nil {
 			o = &Row{
 				Side: k.side, Proto: k.proto, Action: k.action, Class: k.class, Client: k.client,
 				Local: flow.AddrFrom(k.local), Remote: flow.AddrFrom(k.remote), LocalPort: k.localPort, RemotePort: k.remotePort,
 				PortLo: lo, PortHi: hi, First: r.Start, Last: r.End,
+				EraLo: k.eraLo, EraHi: k.eraHi,
 			}
 			rows[k] = o
 		}
@@ -175,6 +185,7 @@ func oracle(cfg Config, recs []flow.Record) contents {
 			a.Remote.Compare(b.Remote), a.Local.Compare(b.Local),
 			cmp.Compare(a.LocalPort, b.LocalPort), cmp.Compare(a.RemotePort, b.RemotePort),
 			cmp.Compare(a.Client, b.Client), cmp.Compare(a.Side, b.Side), cmp.Compare(a.Action, b.Action), cmp.Compare(a.Class, b.Class),
+			cmp.Compare(a.EraLo, b.EraLo), cmp.Compare(a.EraHi, b.EraHi),
 		)
 	})
 	return d

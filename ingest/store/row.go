@@ -13,7 +13,8 @@ const (
 )
 
 // Row is one distinct connection half as the store keeps it: all records of one
-// interface, side, protocol, pair of addresses and ports, action and flag class.
+// interface, side, protocol, pair of addresses and ports, action and flag class, in one
+// era of the interface if the caller cut its time (see Config.Cuts).
 //
 // A client's port is folded to the lowest port of its class. A class is an
 // interval of ports that no rule of the policy tells apart (the caller hands the
@@ -41,7 +42,15 @@ type Row struct {
 	Records, Packets, Bytes uint64
 	First, Last             int64  // least start, greatest end; Unix s
 	Days                    uint64 // bit d%64: a record started on Unix day d
+
+	// EraLo and EraHi are the first and the last era of the interface that the records
+	// touch, all of them the same ones; 0, 0 without cuts.
+	EraLo, EraHi uint32
 }
+
+// EraSlack is how many seconds before and after its own time a record may belong to: logs
+// begin and end a minute late or early, and so do changes of rules.
+const EraSlack = 60
 
 // Coverage is what the log shows of one interface whatever its traffic. Records
 // last minutes, so of one that claims to touch more than three days only the
@@ -69,6 +78,10 @@ type Config struct {
 	// From and To bound the window: records that do not meet [From, To) are left
 	// out and counted apart. Zero: no bound.
 	From, To int64
+	// Cuts gives, for the interfaces whose path changed over time, the moments at which it
+	// did, ascending. Era n of such an interface begins at cut n-1, and records of
+	// different eras are different rows.
+	Cuts map[string][]int64
 	// Workers is how many goroutines Finish uses; 0: one. It does not show in the result.
 	Workers int
 }

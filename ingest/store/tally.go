@@ -20,10 +20,17 @@ type Tally struct {
 	ids     map[string]uint32
 	names   []string
 	local   [][]flow.Addr // own addresses of each interface, sorted
+	// The rows of an era are kept under an id of their own, which follows those before in
+	// names; eras holds it, and base the id of its interface. Without cuts both are nil.
+	eras map[eraKey]uint32
+	base map[uint32]eraKey
 	workers []*TallyWorker
 }
 
-// NewTally returns an empty Tally. It keeps cfg.Local, which must not change
+// eraKey names an era, or several that follow each other, of an interface.
+type eraKey struct{ iface, lo, hi uint32 }
+
+// NewTally returns an empty Tally. It keeps cfg.Local and cfg.Cuts, which must not change
 // until Finish has returned.
 func NewTally(cfg Config) *Tally {
 	return &Tally{
@@ -51,7 +58,7 @@ func (t *Tally) Worker() *TallyWorker {
 }
 
 // intern returns the id of an interface, its name to keep, and its own addresses.
-func (t *Tally) intern(name string) (id uint32, kept string, own []flow.Addr) {
+func (t *Tally) intern(name string) (id uint32, kept string, own []flow.Addr, cuts []int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	id, ok := t.ids[name]
@@ -64,7 +71,23 @@ func (t *Tally) intern(name string) (id uint32, kept string, own []flow.Addr) {
 		slices.SortFunc(own, flow.Addr.Compare)
 		t.local = append(t.local, own)
 	}
-	return id, t.names[id], t.local[id]
+	return id, t.names[id], t.local[id], t.cfg.Cuts[name]
+}
+
+// internEra returns the id under which the rows of an era are kept.
+func (t *Tally) internEra(k eraKey) uint32 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	id, ok := t.eras[k]
+	if !ok {
+		if t.eras == nil {
+			t.eras, t.base = make(map[eraKey]uint32), make(map[uint32]eraKey)
+		}
+		id = uint32(len(t.names))
+		t.eras[k], t.base[id] = id, k
+		t.names, t.local = append(t.names, t.names[k.iface]), append(t.local, nil)
+	}
+	return id
 }
 
 // TallyWorker adds batches to a Tally. It is for one goroutine at a time; the
@@ -74,6 +97,7 @@ type TallyWorker struct {
 	firstShard int
 
 	ids    map[string]uint32 // names this worker has met
+	eras   map[eraKey]uint32 // the same of eras
 	ifaces []ifaceState      // by id; the zero value for those it has not
 	of     []uint32          // ids of the names of the batch at hand
 
@@ -93,6 +117,7 @@ type TallyWorker struct {
 type ifaceState struct {
 	sightings
 	local []flow.Addr // sorted
+	cuts  []int64     // see Config.Cuts; nil for most
 }
 
 // Add adds the records of b and keeps no reference to it. In the steady state,
@@ -116,13 +141,44 @@ func (w *TallyWorker) id(name string) uint32 {
 	if id, ok := w.ids[name]; ok {
 		return id
 	}
-	id, name, own := w.t.intern(name)
+	id, name, own, cuts := w.t.intern(name)
 	w.ids[name] = id
 	if n := int(id) + 1; n > len(w.ifaces) {
 		w.ifaces = slices.Grow(w.ifaces, n-len(w.ifaces))[:n]
 	}
-	w.ifaces[id].local = own
+	w.ifaces[id].local, w.ifaces[id].cuts = own, cuts
 	return id
+}
+
+// era returns the id for the eras of interface id that a record from start to last may
+// belong to: id itself for the first one.
+func (w *TallyWorker) era(id uint32, cuts []int64, start, last int64) uint32 {
+	lo, hi := eraAt(cuts, min(start, last)-EraSlack), eraAt(cuts, max(start, last)+EraSlack)
+	return w.eraID(eraKey{id, lo, hi})
+}
+
+func (w *TallyWorker) eraID(k eraKey) uint32 {
+	if k.lo == 0 && k.hi == 0 {
+		return k.iface
+	}
+	id, ok := w.eras[k]
+	if !ok {
+		if w.eras == nil {
+			w.eras = make(map[eraKey]uint32)
+		}
+		id = w.t.internEra(k)
+		w.eras[k] = id
+	}
+	return id
+}
+
+// eraAt returns the era at time t: how many cuts are not after it.
+func eraAt(cuts []int64, t int64) uint32 {
+	n, found := slices.BinarySearch(cuts, t)
+	if found {
+		n++
+	}
+	return uint32(n)
 }
 
 // read turns the records from to end of b into rows of their own.
@@ -141,6 +197,9 @@ func (w *TallyWorker) read(b *Batch, from, end int) {
 		switch b.Status[i] {
 		case flow.StatusOK:
 			s.mark(start, last)
+			if s.cuts != nil {
+				id = w.era(id, s.cuts, start, last)
+			}
 			w.row(b, i, id, s.local)
 		case flow.StatusNoData:
 			s.mark(start, last)

@@ -41,10 +41,12 @@ type InterfaceEvidence struct {
 	Coverage  store.Coverage
 	// Gaps are the intervals in which flows may have gone unrecorded: SKIPDATA rows,
 	// whole UTC days inside the window without any row, and all of the window where
-	// the delivery of the flow log is said to have failed.
+	// the flow log is said not to be active, or its delivery to have failed.
 	Gaps []Gap
 	// Rejected: the flow log of this interface captures rejected traffic only.
 	RejectOnly bool
+
+	paths, ipv6 string // what its flow logs leave out: see leftOut
 }
 
 // Gap is an interval without evidence.
@@ -73,6 +75,7 @@ func newEvidence(res *engine.Result, opt Options) *Evidence {
 		f := &res.Snapshot.Interfaces[i]
 		c, ok := cov[f.ID]
 		ie := InterfaceEvidence{Interface: f.ID, Seen: ok, Coverage: c, RejectOnly: rejectOnly(res.Snapshot, f)}
+		ie.paths, ie.ipv6 = leftOut(res.Snapshot, f)
 		if ok {
 			ie.Gaps = e.gaps(&c)
 			if why := undelivered(res.Snapshot, f); why != "" {
@@ -160,18 +163,22 @@ func rejectOnly(s *policy.Snapshot, f *policy.Interface) bool {
 	return only
 }
 
-// undelivered says that delivery failed of every flow log that covers f and captures
-// accepted traffic, as far as they are described; or "".
+// undelivered says that every flow log that covers f and captures accepted traffic is not
+// active or its delivery failed, as far as they are described; or "".
 func undelivered(s *policy.Snapshot, f *policy.Interface) string {
 	why := ""
 	for _, l := range s.FlowLogs {
 		if l.Resource != f.ID && l.Resource != f.Subnet && l.Resource != f.VPC || l.Resource == "" || l.Traffic == "REJECT" {
 			continue
 		}
-		if l.Failed == "" {
+		switch {
+		case l.Inactive:
+			why = l.ID + " is not active"
+		case l.Failed != "":
+			why = "delivery of " + l.ID + " failed (" + l.Failed + ")"
+		default:
 			return ""
 		}
-		why = "delivery of " + l.ID + " failed (" + l.Failed + ")"
 	}
 	return why
 }
@@ -190,9 +197,19 @@ type ruleEvidence struct {
 func (e *Evidence) rule(s *policy.Snapshot, r *policy.Rule, ids []int) ruleEvidence {
 	out := ruleEvidence{attached: len(ids) > 0}
 	out.hidden = hidden(s, r, ids)
+	if some, only := ofIPv6(s, r); some {
+		for _, i := range ids {
+			switch why := e.Interfaces[i].ipv6; {
+			case only && out.hidden == "":
+				out.hidden = why
+			case !only && out.unused == "" && hasIPv6(&s.Interfaces[i]):
+				out.unused = why
+			}
+		}
+	}
 	out.observable = out.hidden == ""
-	out.narrow = e.thin(r, ids, e.opt.NarrowDays)
-	out.unused = e.thin(r, ids, e.opt.UnusedDays)
+	out.narrow = cmp.Or(e.thin(r, ids, e.opt.NarrowDays), out.unused)
+	out.unused = cmp.Or(e.thin(r, ids, e.opt.UnusedDays), out.unused)
 	if by, ok := e.strangers[r.Ref]; ok {
 		out.unused = by + " may have used it, in the same subnet by its address, and the export does not have that interface"
 	}
@@ -223,6 +240,9 @@ func (e *Evidence) thin(r *policy.Rule, ids []int, days int) string {
 	for _, i := range ids {
 		if e.Interfaces[i].RejectOnly {
 			return fmt.Sprintf("the flow log of %s captures rejected traffic only", e.Interfaces[i].Interface)
+		}
+		if e.Interfaces[i].paths != "" {
+			return e.Interfaces[i].paths
 		}
 	}
 	switch {

@@ -33,6 +33,8 @@ var update = flag.Bool("update", false, "rewrite the wanted sections of scenario
 //	-- verdicts --      REF VERDICT hits/decisive/possible
 //	-- findings --      CHECK REF: MESSAGE, of the checks about needless rules
 //	-- findings all --  the same of all checks but missing-description
+//	-- facts CHECK --   REF: NAME: VALUE, what stands behind its findings
+//	-- controls --      CHECK REF: the controls, of all checks but missing-description
 //	-- plan tidy --     the edits
 //	-- plan tighten --
 //
@@ -190,8 +192,24 @@ func (s *scenario) section(t *testing.T, name string) string {
 				fmt.Fprintf(&b, "declined: %s\n", d.Reason)
 			}
 		}
+	case "controls":
+		for _, f := range s.run(t, plan.ModeNone).Findings {
+			if f.Check != "missing-description" {
+				fmt.Fprintf(&b, "%s %s: %s\n", f.Check, f.Subject, strings.Join(f.Controls, " "))
+			}
+		}
 	default:
-		return "\x00"
+		check, ok := strings.CutPrefix(name, "facts ")
+		if !ok {
+			return "\x00"
+		}
+		for _, f := range s.run(t, plan.ModeNone).Findings {
+			for _, fact := range f.Facts {
+				if f.Check == check {
+					fmt.Fprintf(&b, "%s: %s: %s\n", f.Subject, fact.Name, fact.Value)
+				}
+			}
+		}
 	}
 	return b.String()
 }

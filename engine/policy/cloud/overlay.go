@@ -39,6 +39,7 @@ func Overlay(old, proposed *policy.Snapshot) (*policy.Snapshot, error) {
 			g = *was
 		}
 		g.Name, g.VPC, g.Account, g.Kind = cmp.Or(g.Name, was.Name), cmp.Or(g.VPC, was.VPC), cmp.Or(g.Account, was.Account), cmp.Or(g.Kind, was.Kind)
+		g.Default, g.Managed = g.Default || was.Default, g.Managed || was.Managed
 		g.Rules = overlayRules(was.Rules, now.Rules, part)
 		return g
 	})
@@ -129,8 +130,10 @@ func overlayRules(was, now []policy.Rule, part bool) []policy.Rule {
 			continue
 		}
 		if b := before[RuleDigest(&r)]; b != nil && !taken[b.Ref] && !r.Implicit {
-			r.Ref, r.Created = b.Ref, b.Created
-			r.Editable = r.Editable && b.Editable
+			r.Ref, r.Created, r.Editable = b.Ref, b.Created, r.Editable && b.Editable
+			if r.Address != "" {
+				r.Match = b.Match // which knows more of the groups that it names
+			}
 		}
 		if taken[r.Ref] {
 			continue

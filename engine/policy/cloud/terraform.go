@@ -2,6 +2,8 @@ package cloud
 
 import (
 	"encoding/json"
+	"fmt"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -56,7 +58,9 @@ type tfResource struct {
 
 // tfDocument is one plan or state.
 type tfDocument struct {
-	kind      string // "plan" or "state", as in Input.Kind
+	kind      string // "plan", "state", or "tfstate" as stored: as in Input.Kind
+	partial   bool   // the plan leaves out changes that are still to come
+	mark      string // follows the addresses that stand for ids, where two plans have the same
 	resources []*tfResource
 	config    *tfModule // nil if the document has no configuration
 	byAddress map[string]*tfResource
@@ -177,6 +181,12 @@ func (doc *tfDocument) readShown(d document, version member) error {
 	if err := json.Unmarshal(version.raw, &text); err != nil || !strings.HasPrefix(text, "0.") && !strings.HasPrefix(text, "1.") {
 		return version.pos.errorf("format_version %s of Terraform's JSON is not known: 0 and 1 are", version.raw)
 	}
+	if m, _ := d.member("errored"); string(m.raw) == "true" {
+		return m.pos.errorf("the plan ended in an error: it does not hold all that would change")
+	}
+	if m, _ := d.member("complete"); string(m.raw) == "false" {
+		doc.partial = true
+	}
 	var changes []tfChangeJSON
 	var changesAt []position
 	if m, ok := d.member("resource_changes"); ok {
@@ -191,6 +201,9 @@ func (doc *tfDocument) readShown(d document, version member) error {
 				return err
 			}
 			if tfReaders[c.Type] != nil && c.Mode == "managed" && c.Deposed == "" {
+				if c.Address == "" {
+					return e.pos.errorf("change of %s without address", c.Type)
+				}
 				changes, changesAt = append(changes, c), append(changesAt, e.pos)
 			}
 		}
@@ -322,6 +335,7 @@ func (doc *tfDocument) addChanges(changes []tfChangeJSON, at []position, planned
 // readStored reads a state as it is stored. Only version 4, of Terraform 0.12 and later,
 // has values of their own types.
 func (doc *tfDocument) readStored(d document) error {
+	doc.kind = "tfstate"
 	v, _ := d.member("version")
 	if string(v.raw) != "4" {
 		return d.members[0].pos.errorf("version %s of a stored Terraform state is not known: use terraform show -json", v.raw)
@@ -382,10 +396,13 @@ func tfKey(index any) string {
 // readTerraform adds to s what the plans and states in files declare. Where s already
 // holds a group or ACL of the cloud's own exports, that one is in force.
 func readTerraform(files []*file, s *policy.Snapshot) error {
-	r := newTFReader()
+	r := &tfReader{owners: make(map[tfOwnerID]*tfOwner)}
+	markFresh(files)
 	for _, f := range files {
 		for _, doc := range f.plans {
-			r.fresh(doc)
+			if doc.partial {
+				r.missing = append(r.missing, policy.Missing{What: "complete plan", Effect: "the plan leaves out changes (targets, or actions put off): what they would do is not known"})
+			}
 			for _, res := range doc.resources {
 				if err := tfReaders[res.typ](r, res); err != nil {
 					return err
@@ -394,4 +411,24 @@ func readTerraform(files []*file, s *policy.Snapshot) error {
 		}
 	}
 	return r.build(s)
+}
+
+// markFresh tells apart the resources that are not there yet of plans that have the
+// same address for them: an address is unique only in its plan.
+func markFresh(files []*file) {
+	first := make(map[string]*tfDocument)
+	for _, f := range files {
+		for i, doc := range f.plans {
+			for _, res := range doc.resources {
+				if res.gone || res.cloudID() != "" {
+					continue
+				}
+				if other, ok := first[res.address]; ok && other != doc {
+					doc.mark = fmt.Sprintf(" (%s, %d)", filepath.Base(f.path), i+1)
+				} else {
+					first[res.address] = doc
+				}
+			}
+		}
+	}
 }

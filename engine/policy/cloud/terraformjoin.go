@@ -14,7 +14,7 @@ type tfDeclared struct {
 	interfaces []policy.Interface
 	subnets    []policy.Subnet
 	lists      []policy.PrefixList
-	owners     map[string]*tfOwner
+	owners     map[tfOwnerID]*tfOwner
 	platforms  []policy.Platform
 	missing    []policy.Missing
 }
@@ -37,9 +37,9 @@ func (d *tfDeclared) join(s *policy.Snapshot) {
 		at := slices.IndexFunc(s.Groups, func(x policy.Group) bool { return x.ID == g.ID })
 		switch {
 		case at >= 0:
-			d.address(s, g.ID, s.Groups[at].Rules, g.Rules)
+			d.address(s, d.owners[tfOwnerID{g.ID, false}], s.Groups[at].Rules, g.Rules)
 			noted[g.ID] = true
-		case d.owners[g.ID].fresh && exported[groupPlatform(g)]:
+		case d.owners[tfOwnerID{g.ID, false}].fresh && exported[groupPlatform(g)]:
 			d.notInForce(s, "group "+g.ID, g.Rules)
 			noted[g.ID] = true
 		default:
@@ -51,7 +51,7 @@ func (d *tfDeclared) join(s *policy.Snapshot) {
 		at := slices.IndexFunc(s.ACLs, func(x policy.ACL) bool { return x.ID == a.ID })
 		switch {
 		case at >= 0:
-			d.address(s, a.ID, s.ACLs[at].Rules, a.Rules)
+			d.address(s, d.owners[tfOwnerID{a.ID, true}], s.ACLs[at].Rules, a.Rules)
 			noted[a.ID] = true
 		case exportedACLs:
 			d.notInForce(s, "network-acl "+a.ID, a.Rules)
@@ -115,9 +115,9 @@ func partOf(what string) (id string, ok bool) {
 	return what[len(prefix):], true
 }
 
-// address puts the addresses of the declared rules of id on the rules in force that are
+// address puts the addresses of the declared rules of o on the rules in force that are
 // the same, and says how far the two differ.
-func (d *tfDeclared) address(s *policy.Snapshot, id string, inForce, declared []policy.Rule) {
+func (d *tfDeclared) address(s *policy.Snapshot, o *tfOwner, inForce, declared []policy.Rule) {
 	of := make(map[string]string)
 	total := 0
 	for i := range declared {
@@ -139,12 +139,12 @@ func (d *tfDeclared) address(s *policy.Snapshot, id string, inForce, declared []
 			undeclared++
 		}
 	}
-	if len(d.owners[id].at) == 0 {
+	if len(o.at) == 0 {
 		undeclared = 0 // Terraform does not claim to know the others
 	}
 	if lost := total - len(met); lost > 0 || undeclared > 0 {
 		s.Missing = append(s.Missing, policy.Missing{What: driftWhat,
-			Effect: fmt.Sprintf("%s: %d rules declared but not in force, %d in force but not declared; those in force count", id, lost, undeclared)})
+			Effect: fmt.Sprintf("%s: %d rules declared but not in force, %d in force but not declared; those in force count", o.id, lost, undeclared)})
 	}
 }
 

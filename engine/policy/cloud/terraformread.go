@@ -16,7 +16,7 @@ import (
 // tfReader gathers what the resources of all plans and states declare before any
 // snapshot is built: a rule may stand apart from its group, in another state even.
 type tfReader struct {
-	owners     map[string]*tfOwner // groups and ACLs, by id
+	owners     map[tfOwnerID]*tfOwner
 	interfaces []located[policy.Interface]
 	primary    []located[policy.Interface] // of instances, which may be described apart
 	attached   []tfLink                    // group → interface, by resources of their own
@@ -24,8 +24,7 @@ type tfReader struct {
 	subnets    []located[policy.Subnet]
 	lists      []located[policy.PrefixList]
 	entries    []tfEntry
-	freshIDs   map[string]string // id of a resource that is not there yet → its file
-	unplaced   []tfRule          // rules whose group is unknown until apply
+	unplaced   []tfRule // rules whose group is unknown until apply
 	platforms  []policy.Platform
 	missing    []policy.Missing
 }
@@ -77,28 +76,19 @@ type tfEntry struct {
 	changed bool
 }
 
-func newTFReader() *tfReader {
-	return &tfReader{owners: make(map[string]*tfOwner), freshIDs: make(map[string]string)}
-}
-
-// fresh makes sure that the addresses that stand for ids until apply are of one plan.
-func (r *tfReader) fresh(doc *tfDocument) {
-	for _, res := range doc.resources {
-		if !res.gone && res.cloudID() == "" {
-			if other, ok := r.freshIDs[res.address]; ok && other != res.pos.file.path {
-				r.missing = append(r.missing, policy.Missing{What: "id of " + res.address, Effect: "two plans make a resource of this address: they are taken for one"})
-			}
-			r.freshIDs[res.address] = res.pos.file.path
-		}
-	}
+// tfOwnerID is the id of a group or ACL.
+type tfOwnerID struct {
+	id  string
+	acl bool
 }
 
 // owner returns the group or ACL with this id.
 func (r *tfReader) owner(id string, acl, alibaba bool) *tfOwner {
-	o := r.owners[id]
+	key := tfOwnerID{id, acl}
+	o := r.owners[key]
 	if o == nil {
 		o = &tfOwner{id: id, acl: acl, alibaba: alibaba}
-		r.owners[id] = o
+		r.owners[key] = o
 	}
 	return o
 }
@@ -145,16 +135,15 @@ func (r *tfReader) place(res *tfResource, attribute string, wanted map[string]bo
 
 // build turns the pieces into groups and ACLs, and joins them with what s holds.
 func (r *tfReader) build(s *policy.Snapshot) error {
-	var ids []string
-	for id := range r.owners {
-		ids = append(ids, id)
+	owners := make([]*tfOwner, 0, len(r.owners))
+	for _, o := range r.owners {
+		owners = append(owners, o)
 	}
-	slices.Sort(ids)
-	r.placeUnplaced(ids)
+	slices.SortFunc(owners, func(a, b *tfOwner) int { return cmp.Or(strings.Compare(a.id, b.id), compareBool(a.acl, b.acl)) })
+	r.placeUnplaced(owners)
 	var groups []policy.Group
 	var acls []policy.ACL
-	for _, id := range ids {
-		o := r.owners[id]
+	for _, o := range owners {
 		if err := o.once(); err != nil {
 			return err
 		}
@@ -188,13 +177,13 @@ func (r *tfReader) build(s *policy.Snapshot) error {
 
 // placeUnplaced gives the rules whose owner cannot be told to every owner that it can
 // be: one that is not there yet. There they may match, for nobody knows.
-func (r *tfReader) placeUnplaced(ids []string) {
+func (r *tfReader) placeUnplaced(owners []*tfOwner) {
 	slices.SortStableFunc(r.unplaced, func(a, b tfRule) int { return strings.Compare(a.r.address, b.r.address) })
 	for _, u := range r.unplaced {
 		isACL := strings.Contains(u.r.typ, "acl")
 		n := 0
-		for _, id := range ids {
-			if o := r.owners[id]; o.fresh && o.acl == isACL && o.alibaba == u.alibaba {
+		for _, o := range owners {
+			if o.fresh && o.acl == isACL && o.alibaba == u.alibaba {
 				rule := u.rule
 				rule.Match = slices.Clone(rule.Match)
 				for i := range rule.Match {
@@ -348,6 +337,16 @@ func tfSortRules(rules []policy.Rule) []policy.Rule {
 		return cmp.Or(strings.Compare(substance(&a), substance(&b)), strings.Compare(a.Address, b.Address), strings.Compare(a.Ref.Rule, b.Ref.Rule))
 	})
 	return out
+}
+
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
 }
 
 func side(d flow.Direction) int {

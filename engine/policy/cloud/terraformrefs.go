@@ -25,6 +25,29 @@ type tfModule struct {
 	Outputs map[string]struct {
 		Expression json.RawMessage `json:"expression"`
 	} `json:"outputs"`
+
+	index map[string]int // type.name of managed resources → Resources
+}
+
+// resource returns the configuration of a managed resource; ok is false if there is
+// none.
+func (m *tfModule) resource(r *tfResource) (expressions map[string]json.RawMessage, forEach json.RawMessage, ok bool) {
+	if m == nil {
+		return nil, nil, false
+	}
+	if m.index == nil {
+		m.index = make(map[string]int, len(m.Resources))
+		for i := range m.Resources {
+			if c := &m.Resources[i]; c.Mode != "data" {
+				m.index[c.Type+"."+c.Name] = i
+			}
+		}
+	}
+	i, ok := m.index[r.typ+"."+r.name]
+	if !ok {
+		return nil, nil, false
+	}
+	return m.Resources[i].Expressions, m.Resources[i].ForEach, true
 }
 
 // tfOrigin is where a value comes from.
@@ -100,14 +123,8 @@ func (doc *tfDocument) configOf(address string) *tfModule {
 
 // expression returns the configuration of an attribute of r; nil if there is none.
 func (r *tfResource) expression(key string) json.RawMessage {
-	if m := r.doc.configOf(r.module); m != nil {
-		for i := range m.Resources {
-			if c := &m.Resources[i]; c.Type == r.typ && c.Name == r.name && c.Mode != "data" {
-				return c.Expressions[key]
-			}
-		}
-	}
-	return nil
+	expressions, _, _ := r.doc.configOf(r.module).resource(r)
+	return expressions[key]
 }
 
 // references returns the names in an expression, or in the expressions of a block, the
@@ -183,17 +200,17 @@ func (doc *tfDocument) follow(out *tfOrigin, r *tfResource, module, key string, 
 		case "module":
 			doc.followOutput(out, r, module, name, wanted, depth)
 		case "each":
-			if m := doc.configOf(module); rest != "key" && m != nil && module == r.module {
-				for i := range m.Resources {
-					if c := &m.Resources[i]; c.Type == r.typ && c.Name == r.name {
-						inner := references(c.ForEach)
-						out.opaque = out.opaque || len(inner) == 0 || slices.ContainsFunc(inner, func(n string) bool { return strings.HasPrefix(n, "each.") })
-						doc.follow(out, r, module, key, inner, wanted, depth-1)
-					}
-				}
-			} else {
-				out.others, out.opaque = true, out.opaque || rest != "key"
+			if rest == "key" {
+				out.others = true
+				break
 			}
+			_, forEach, ok := doc.configOf(module).resource(r)
+			inner := references(forEach)
+			if !ok || module != r.module || len(inner) == 0 {
+				out.opaque = true
+				break
+			}
+			doc.follow(out, r, module, key, inner, wanted, depth-1)
 		case "count", "path", "terraform":
 			out.others = true
 		case "data", "local", "self":

@@ -240,7 +240,7 @@ func (r *tfResource) id() string {
 	if id := r.cloudID(); id != "" {
 		return id
 	}
-	return r.address
+	return r.address + r.doc.mark
 }
 
 // cloudID returns the id that the cloud gave r, empty if it is unknown until apply.

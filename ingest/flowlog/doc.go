@@ -11,6 +11,9 @@
 // of what they met in a [Stats]: every row is in a batch, malformed or unsupported,
 // never shifted, never guessed, never dropped in silence.
 //
+// The fields are those of AWS; where names tell that a log is one of Alibaba Cloud,
+// alibaba.go says what its values mean.
+//
 // The package does not open files, decompress or recognise formats (package ingest
 // does), and it does not judge records: who opened a connection and what the policy
 // says of it come later.

@@ -386,6 +386,12 @@ func (w *world) config() Config {
 		},
 		PortBounds: pick(w, nil, []uint16{0}, []uint16{1, 1024, 65535}, []uint16{443, 444, 32768, 49152}, []uint16{65535}),
 	}
+	if w.next(2) == 0 {
+		cfg.Cuts = map[string][]int64{"eni-a": {1_700_000_000 + int64(w.next(86400))}, "eni-z": {1}}
+		for at := int64(0); at < 3*86400; at += 1 + int64(w.next(40000)) {
+			cfg.Cuts["eni-b"] = append(cfg.Cuts["eni-b"], 1_700_000_000+at)
+		}
+	}
 	if w.next(3) == 0 {
 		cfg.From = 1_700_000_000 + int64(w.next(86400))
 	}

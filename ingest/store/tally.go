@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"sync"
@@ -16,14 +17,14 @@ type Tally struct {
 	seed    hashSeed
 	shards  []shard
 
-	mu      sync.Mutex // guards what follows
-	ids     map[string]uint32
-	names   []string
-	local   [][]flow.Addr // own addresses of each interface, sorted
+	mu    sync.Mutex // guards what follows
+	ids   map[string]uint32
+	names []string
+	local [][]flow.Addr // own addresses of each interface, sorted
 	// The rows of an era are kept under an id of their own, which follows those before in
 	// names; eras holds it, and base the id of its interface. Without cuts both are nil.
-	eras map[eraKey]uint32
-	base map[uint32]eraKey
+	eras    map[eraKey]uint32
+	base    map[uint32]eraKey
 	workers []*TallyWorker
 }
 
@@ -153,7 +154,7 @@ func (w *TallyWorker) id(name string) uint32 {
 // era returns the id for the eras of interface id that a record from start to last may
 // belong to: id itself for the first one.
 func (w *TallyWorker) era(id uint32, cuts []int64, start, last int64) uint32 {
-	lo, hi := eraAt(cuts, min(start, last)-EraSlack), eraAt(cuts, max(start, last)+EraSlack)
+	lo, hi := eraAt(cuts, min(start, last), EraSlack), eraAt(cuts, max(start, last), -EraSlack)
 	return w.eraID(eraKey{id, lo, hi})
 }
 
@@ -172,9 +173,10 @@ func (w *TallyWorker) eraID(k eraKey) uint32 {
 	return id
 }
 
-// eraAt returns the era at time t: how many cuts are not after it.
-func eraAt(cuts []int64, t int64) uint32 {
-	n, found := slices.BinarySearch(cuts, t)
+// eraAt returns the era at time t: how many cuts, each moved by shift, are not after it.
+// The cuts are moved, not t: those are times of this world, and t is whatever a log says.
+func eraAt(cuts []int64, t, shift int64) uint32 {
+	n, found := slices.BinarySearchFunc(cuts, t, func(cut, t int64) int { return cmp.Compare(cut+shift, t) })
 	if found {
 		n++
 	}

@@ -3,8 +3,11 @@ Sgadvise says which firewall rules can go and how tight the rest can be, and pro
 that no connection seen in the flow logs would be denied.
 
 	sgadvise analyze --logs PATH… --policy PATH… [flags]   the main job
+	sgadvise effective --policy PATH… --interface ID        the rules in force, in evaluation order
+	sgadvise explain --policy PATH… --flow "…"              what decides one connection
+	sgadvise explain --policy PATH… --logs PATH… --rule REF the evidence behind one rule
 	sgadvise checks [NAME]                                  the checks and what they mean
-	sgadvise schema                                         the JSON Schema of the report
+	sgadvise schema [NAME]                                  the JSON Schemas of the documents
 	sgadvise version
 
 Results go to standard output or to the files named with -o and --export; messages and

@@ -58,6 +58,8 @@ func inputError(err error) error { return &exitError{code: exitInput, cause: err
 // commands make every command, in the order of the help.
 var commands = []func(streams) *cobra.Command{
 	newAnalyze,
+	newEffective,
+	newExplain,
 	newChecks,
 	newSchema,
 	newVersion,

@@ -30,6 +30,7 @@ type Addition struct {
 	// nothing outranks the new rule, whatever its rank.
 	Rank    uint32
 	AnyRank bool
+	Ranked  bool         // rules of its stage have ranks
 	Before  []policy.Ref // what it must outrank
 	Owners  []string     // the groups, or the network ACL, any one of which can take it
 }
@@ -224,7 +225,7 @@ func (x *site) addition(action policy.Action) *Addition {
 		}
 		c := &x.conns[0]
 		a := &Addition{Direction: c.Direction, Action: action, Proto: c.Proto, Ports: x.ports, ICMP: c.ICMP,
-			Peer: netip.PrefixFrom(c.Remote, c.Remote.BitLen()), Owners: owners, AnyRank: true}
+			Peer: netip.PrefixFrom(c.Remote, c.Remote.BitLen()), Owners: owners, AnyRank: true, Ranked: x.knowsDeny()}
 		if blocker != nil && t == blocker.tier {
 			a.AnyRank = false
 			a.Before = x.rivals(t, blocker.rule.Rank, action)

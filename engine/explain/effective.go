@@ -122,9 +122,7 @@ func Group(s *policy.Snapshot, id string) (*List, error) {
 	for _, d := range [2]flow.Direction{flow.Ingress, flow.Egress} {
 		st := ListStage{Direction: d, Name: policy.GroupStage, Stateful: true}
 		if g.Intra {
-			m := policy.NewMatch(d, policy.AnyProto, netset.AllPorts, policy.AnyICMP, policy.AddrSet{Refs: []policy.SetRef{{Kind: policy.GroupSet, ID: id}}})
-			r := policy.Rule{Ref: policy.IntraRef(id), Direction: d, Action: policy.Allow, Match: []policy.Match{m}, Implicit: true}
-			st.Rules = append(st.Rules, listRule(s, policy.IntraTier, &r))
+			st.Rules = append(st.Rules, listRule(s, policy.IntraTier, intraRule(id, d)))
 		}
 		for _, r := range inOrder(g.Rules, d) {
 			st.Rules = append(st.Rules, listRule(s, policy.RuleTier, r))
@@ -232,11 +230,11 @@ func exemptions(s *policy.Snapshot, f *policy.Interface, st *policy.Stage) []Exe
 		}
 	}
 	if _, sub, ok := s.ACLFor(f); ok && !st.Stateful {
-		add(sub.Blocks, "inside "+sub.ID+": what does not leave it is not asked here")
+		add(sub.Blocks, "what stays inside "+sub.ID)
 	}
-	add(p.Exempt, "addresses of the platform (such as metadata, resolver, time), which nothing filters")
+	add(p.Exempt, "addresses of the platform, such as metadata, resolver, time")
 	if !st.Stateful {
-		add(p.ACLExempt, "addresses of the platform that network ACLs do not filter")
+		add(p.ACLExempt, "addresses of the platform that only groups filter")
 	}
 	return out
 }

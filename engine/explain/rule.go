@@ -60,8 +60,13 @@ func Rule(s *policy.Snapshot, ref string) (*InForce, error) {
 	}
 	if found == nil {
 		slices.Sort(ids)
-		return nil, unknown(s, RuleKind, ref, slices.Compact(ids))
+		e := unknown(s, RuleKind, ref, slices.Compact(ids))
+		if !strings.Contains(ref, "/") {
+			e.Near = nearRules(s, ref)
+		}
+		return nil, e
 	}
+	found.Rule = declared(s, found.Rule)
 	slices.SortFunc(found.Interfaces, func(a, b *policy.Interface) int { return strings.Compare(a.ID, b.ID) })
 	return found, nil
 }
@@ -77,6 +82,23 @@ func pathRules(s *policy.Snapshot, id string) []*policy.Rule {
 				}
 			}
 			out = append(out, &policy.Rule{Ref: st.DefaultRef, Direction: d, Action: st.Default, Match: []policy.Match{anything(d)}, Implicit: true})
+		}
+	}
+	return out
+}
+
+// nearRules returns rules whose own ids are much like id.
+func nearRules(s *policy.Snapshot, id string) []string {
+	var ids, out []string
+	for _, r := range s.Rules() {
+		ids = append(ids, r.Ref.Rule)
+	}
+	slices.Sort(ids)
+	for _, near := range nearest(id, slices.Compact(ids)) {
+		for _, r := range s.Rules() {
+			if r.Ref.Rule == near && len(out) < maxNear {
+				out = append(out, r.Ref.String())
+			}
 		}
 	}
 	return out

@@ -4,8 +4,11 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+	"strings"
 
+	"github.com/sgadvise/sgadvise/engine/netset"
 	"github.com/sgadvise/sgadvise/engine/policy"
+	"github.com/sgadvise/sgadvise/ingest/flow"
 )
 
 // Part is what a rule that matches has to do with the verdict of its stage.
@@ -122,12 +125,22 @@ func newStage(s *policy.Snapshot, st *policy.Stage, c *policy.Conn) Stage {
 	return out
 }
 
-// declared returns r as the snapshot has it; implicit rules are themselves.
+// declared returns r as the snapshot has it, references not resolved. Implicit rules are
+// themselves, but that the hidden rule of a group names the group.
 func declared(s *policy.Snapshot, r *policy.Rule) *policy.Rule {
 	if i, ok := s.RuleIndex(r.Ref); ok {
 		return s.Rules()[i]
 	}
+	if id, ok := strings.CutPrefix(r.Ref.Rule, policy.IntraRef("").Rule); ok && r.Implicit {
+		return intraRule(id, r.Direction)
+	}
 	return r
+}
+
+// intraRule is the hidden rule of group id.
+func intraRule(id string, d flow.Direction) *policy.Rule {
+	m := policy.NewMatch(d, policy.AnyProto, netset.AllPorts, policy.AnyICMP, policy.AddrSet{Refs: []policy.SetRef{{Kind: policy.GroupSet, ID: id}}})
+	return &policy.Rule{Ref: policy.IntraRef(id), Direction: d, Action: policy.Allow, Match: []policy.Match{m}, Implicit: true}
 }
 
 // through names the set by which r matches the far side of c, if no prefix of its own does.

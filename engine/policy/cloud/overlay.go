@@ -74,6 +74,13 @@ func Overlay(old, proposed *policy.Snapshot) (*policy.Snapshot, error) {
 			out.Platforms = append(out.Platforms, p)
 		}
 	}
+	// Sealing puts these in order, and those of old are not to be touched.
+	for i := range out.Groups {
+		out.Groups[i].Rules = slices.Clone(out.Groups[i].Rules)
+	}
+	for i := range out.Interfaces {
+		out.Interfaces[i].Groups = slices.Clone(out.Interfaces[i].Groups)
+	}
 	out.Missing = overlayMissing(old, proposed, out)
 	nameUnresolved(out)
 	return out, out.Seal()
@@ -86,7 +93,7 @@ func replace[T any](old, proposed []T, id func(*T) string, merge func(was, now *
 	for i := range proposed {
 		at[id(&proposed[i])] = &proposed[i]
 	}
-	out := make([]T, 0, len(old)+len(proposed))
+	var out []T
 	for i := range old {
 		now := at[id(&old[i])]
 		if now == nil {

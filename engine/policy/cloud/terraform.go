@@ -404,6 +404,7 @@ func readTerraform(files []*file, s *policy.Snapshot) error {
 				r.missing = append(r.missing, policy.Missing{What: "complete plan", Effect: "the plan leaves out changes (targets, or actions put off): what they would do is not known"})
 			}
 			for _, res := range doc.resources {
+				r.platform(res.typ)
 				if err := tfReaders[res.typ](r, res); err != nil {
 					return err
 				}

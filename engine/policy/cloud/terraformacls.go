@@ -15,7 +15,6 @@ func (r *tfReader) awsACL(res *tfResource) error {
 	if res.gone {
 		return nil
 	}
-	r.platform(awsPlatform)
 	a := res.attributes()
 	acl := policy.ACL{ID: res.id(), VPC: a.text("vpc_id"), Default: res.typ == "aws_default_network_acl"}
 	part := tfOwner{fresh: res.cloudID() == ""}
@@ -28,6 +27,9 @@ func (r *tfReader) awsACL(res *tfResource) error {
 		}
 		for i, b := range blocks {
 			rule, ok, err := awsTFLine(b, res, acl.ID, s.d, "rule_no", "action")
+			if failed := a.failed(); failed != nil {
+				return failed
+			}
 			if err != nil {
 				return res.errorf(fmt.Sprintf("%s[%d]", s.key, i), err)
 			}
@@ -68,20 +70,22 @@ func (r *tfReader) describeACL(res *tfResource, a tfAttributes, acl policy.ACL, 
 }
 
 func (r *tfReader) awsACLRule(res *tfResource) error {
-	r.platform(awsPlatform)
 	read := func(a tfAttributes) ([]policy.Rule, error) {
 		d := flow.Ingress
 		if a.flag("egress") {
 			d = flow.Egress
 		}
 		rule, ok, err := awsTFLine(a, res, "", d, "rule_number", "rule_action")
+		if failed := a.failed(); failed != nil {
+			return nil, failed
+		}
 		if err == nil && (!ok || a.unknown("egress")) {
 			err = errors.New("its place in the list is unknown until apply")
 		}
 		if err != nil {
 			return nil, res.errorf("rule", err)
 		}
-		return []policy.Rule{rule}, a.failed()
+		return []policy.Rule{rule}, nil
 	}
 	var now, before []policy.Rule
 	var err error

@@ -22,7 +22,6 @@ func (r *tfReader) alibabaGroup(res *tfResource) error {
 	if res.gone {
 		return nil
 	}
-	r.platform(alibabaPlatform)
 	a := res.attributes()
 	g := policy.Group{ID: res.id(), Name: cmp.Or(a.label("security_group_name"), a.label("name")), Description: a.label("description"), VPC: a.text("vpc_id"),
 		Kind: cmp.Or(strings.ToLower(a.text("security_group_type")), alibabaBasic)}
@@ -58,7 +57,6 @@ func (r *tfReader) alibabaGroup(res *tfResource) error {
 }
 
 func (r *tfReader) alibabaGroupRule(res *tfResource) error {
-	r.platform(alibabaPlatform)
 	var now, before []policy.Rule
 	if !res.gone {
 		rule, err := r.alibabaTFRule(res, res.attributes())
@@ -151,7 +149,6 @@ func (r *tfReader) alibabaACL(res *tfResource) error {
 	if res.gone {
 		return nil
 	}
-	r.platform(alibabaPlatform)
 	a := res.attributes()
 	acl := policy.ACL{ID: res.id(), VPC: a.text("vpc_id")}
 	part := tfOwner{fresh: res.cloudID() == "", alibaba: true}
@@ -195,7 +192,6 @@ func (r *tfReader) alibabaInterface(res *tfResource) error {
 	if res.gone {
 		return nil
 	}
-	r.platform(alibabaPlatform)
 	a := res.attributes()
 	f := policy.Interface{ID: res.id(), Platform: alibabaPlatform.ID, Subnet: r.subnetOf(a, "vswitch_id"), Instance: a.text("instance_id"),
 		Name: cmp.Or(a.label("network_interface_name"), a.label("name"), a.label("description"))}
@@ -213,7 +209,6 @@ func (r *tfReader) alibabaInstance(res *tfResource) error {
 	if res.gone {
 		return nil
 	}
-	r.platform(alibabaPlatform)
 	a := res.attributes()
 	f := policy.Interface{ID: cmp.Or(a.text("network_interface_id"), res.id()), Instance: res.id(), Platform: alibabaPlatform.ID,
 		Name: a.label("instance_name"), Subnet: r.subnetOf(a, "vswitch_id")}

@@ -32,7 +32,6 @@ func (r *tfReader) awsGroup(res *tfResource) error {
 	if res.gone {
 		return nil
 	}
-	r.platform(awsPlatform)
 	a := res.attributes()
 	g := policy.Group{ID: res.id(), Name: a.label("name"), Description: a.label("description"), VPC: a.text("vpc_id"), Account: a.text("owner_id"),
 		Managed: isManaged(a.tags())}
@@ -48,6 +47,9 @@ func (r *tfReader) awsGroup(res *tfResource) error {
 		}
 		for i, b := range blocks {
 			rules, err := awsTFRules(b, res, g.ID, s.key, s.d)
+			if failed := a.failed(); failed != nil {
+				return failed
+			}
 			if err != nil {
 				return res.errorf(fmt.Sprintf("%s[%d]", s.key, i), err)
 			}
@@ -96,7 +98,7 @@ func awsTFRules(a tfAttributes, res *tfResource, group, at string, d flow.Direct
 		out = append(out, policy.Rule{Ref: policy.Ref{Owner: group}, Direction: d, Action: policy.Allow, Description: a.label("description"), Address: res.address,
 			Match: []policy.Match{policy.NewMatch(d, protos, ports, icmp, set)}})
 	}
-	return out, *a.err
+	return out, nil
 }
 
 // awsTFService reads protocol and ports. If a part is unknown until apply the rest is
@@ -162,7 +164,6 @@ func tfReference(kind policy.SetKind, id, own string) policy.SetRef {
 // awsGroupRule reads a rule that is a resource of its own, of either style: the older
 // one may be several rules of AWS.
 func (r *tfReader) awsGroupRule(res *tfResource) error {
-	r.platform(awsPlatform)
 	var now, before []policy.Rule
 	var err error
 	if !res.gone {
@@ -210,13 +211,16 @@ func awsTFRule(res *tfResource, a tfAttributes) ([]policy.Rule, error) {
 			ruleID = a.text("security_group_rule_id")
 		}
 	}
+	if failed := a.failed(); failed != nil {
+		return nil, failed
+	}
 	if err != nil {
 		return nil, res.errorf("rule", err)
 	}
 	for i := range rules {
 		rules[i].Ref.Rule = ruleID
 	}
-	return rules, a.failed()
+	return rules, nil
 }
 
 // awsTFOne reads the peers of a rule each of which has an attribute of its own: what
@@ -301,7 +305,6 @@ func (r *tfReader) awsInterface(res *tfResource) error {
 	if res.gone {
 		return nil
 	}
-	r.platform(awsPlatform)
 	a := res.attributes()
 	f := policy.Interface{ID: res.id(), Subnet: r.subnetOf(a, "subnet_id"), Account: a.text("owner_id"), Kind: a.text("interface_type"),
 		Transit: a.v.at("source_dest_check").v == false}
@@ -322,7 +325,6 @@ func (r *tfReader) awsInstance(res *tfResource) error {
 	if res.gone {
 		return nil
 	}
-	r.platform(awsPlatform)
 	a := res.attributes()
 	f := policy.Interface{ID: a.text("primary_network_interface_id"), Instance: res.id(), Name: tagValue(a.tags(), "Name"), Subnet: r.subnetOf(a, "subnet_id"),
 		Kind: "interface", Transit: a.v.at("source_dest_check").v == false}

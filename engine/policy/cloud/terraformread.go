@@ -94,7 +94,11 @@ func (r *tfReader) owner(id string, acl, alibaba bool) *tfOwner {
 }
 
 // platform notes that resources of a platform are here.
-func (r *tfReader) platform(p policy.Platform) {
+func (r *tfReader) platform(typ string) {
+	p := awsPlatform
+	if strings.HasPrefix(typ, "alicloud_") {
+		p = alibabaPlatform
+	}
 	if !slices.ContainsFunc(r.platforms, func(q policy.Platform) bool { return q.ID == p.ID }) {
 		r.platforms = append(r.platforms, p)
 	}

@@ -22,9 +22,10 @@ func EffectiveText(w io.Writer, e *Effective, o Options) error {
 		}
 		for n, line := range listTitle(l) {
 			if n == 0 {
-				line = t.paint(bold, line)
+				t.headline(line, bold)
+				continue
 			}
-			t.linef("%s", line)
+			t.say(line)
 		}
 		if len(l.Attached) > 0 {
 			t.heading("Attached", plural(len(l.Attached), "place"))
@@ -99,10 +100,10 @@ func listTitle(l *EffectiveList) []string {
 	if l.Interface == nil {
 		out := []string{"Group " + named(l.Group.ID, l.Group.Name)}
 		if l.Group.Description != "" {
-			out = append(out, "  "+l.Group.Description)
+			out = append(out, l.Group.Description)
 		}
 		if len(l.Attached) == 0 {
-			out = append(out, "  attached to no interface of the policy")
+			out = append(out, "attached to no interface of the policy")
 		}
 		return out
 	}
@@ -117,14 +118,14 @@ func listTitle(l *EffectiveList) []string {
 		}
 	}
 	if len(facts) > 0 {
-		out = append(out, "  "+strings.Join(facts, ", "))
+		out = append(out, strings.Join(facts, ", "))
 	}
 	var groups []string
 	for _, g := range f.Groups {
 		groups = append(groups, named(g.ID, g.Name))
 	}
 	if len(groups) > 0 {
-		out = append(out, "  "+strings.Join(groups, ", "))
+		out = append(out, strings.Join(groups, ", "))
 	}
 	return out
 }
@@ -332,7 +333,7 @@ func EffectiveMarkdown(w io.Writer, e *Effective) error {
 				m.linef("## %s\n", escape(line))
 				continue
 			}
-			m.linef("%s  ", escape(strings.TrimSpace(line)))
+			m.linef("%s  ", escape(line))
 		}
 		for j := range l.Attached {
 			m.linef("- %s", escape(l.Attached[j].text()))

@@ -24,19 +24,20 @@ func (w *worker) connect(p *part, i int32) {
 		for hi < len(w.entries) && w.entries[lo].sameConnection(&w.entries[hi]) {
 			hi++
 		}
-		p.connections = append(p.connections, w.credit(i, w.entries[lo:hi]))
+		p.connections = append(p.connections, w.credit(p, i, w.entries[lo:hi]))
 		lo = hi
 	}
 }
 
 // credit makes the connection that all entries in es belong to.
-func (w *worker) credit(i int32, es []entry) Connection {
+func (w *worker) credit(p *part, i int32, es []entry) Connection {
 	e := &es[0]
 	c := Connection{Interface: i, Direction: e.opener, Proto: e.proto, Action: e.action, Remote: e.remote, Port: e.port, PortHi: e.portHi,
 		Answered: e.proto != flow.TCP}
 	w.marks.reset()
 	passed := false // any of its packets
 	t := &w.e.paths.tables[w.e.paths.class[i]]
+	cut, former := w.e.cut(i), false
 	var r store.Row
 	for n := range es {
 		e = &es[n]
@@ -56,25 +57,21 @@ func (w *worker) credit(i int32, es []entry) Connection {
 			}
 		}
 
-		t[side(e.opener)].connection(e.proto, &e.reading, &w.request)
+		if !cut {
+			w.mark(t, e, &r, &w.marks)
+			if n == 0 {
+				c.Verdict, c.GroupVerdict = w.request.all, w.request.stateful
+			}
+			continue
+		}
 		if n == 0 {
+			t[side(e.opener)].connection(e.proto, &e.reading, &w.request)
 			c.Verdict, c.GroupVerdict = w.request.all, w.request.stateful
 		}
-		switch {
-		case r.Action == flow.Accept:
-			w.marks.accepted(&w.request, e.certain)
-		case !e.reading.IsReply():
-			w.marks.rejected(&w.request, t[side(e.opener)].stages, e.certain)
-		}
-		if e.reading.IsReply() {
-			back := &t[side(e.reading.Packet)]
-			back.packet(e.proto, &e.reading, &w.packet)
-			if r.Action == flow.Accept {
-				w.marks.accepted(&w.packet, e.certain)
-			} else if w.request.stateful != policy.Denied {
-				w.marks.rejected(&w.packet, back.stages, e.certain && w.request.stateful == policy.Allowed)
-			}
-		}
+		former = w.markEras(i, e, &r) || former
+	}
+	if former && passed {
+		p.former++
 	}
 	if c.Action == flow.Accept && !passed {
 		// Nothing but rejected answers: to what, nobody saw. Anyone can send those.
@@ -82,6 +79,26 @@ func (w *worker) credit(i int32, es []entry) Connection {
 	}
 	c.Signature = w.intern()
 	return c
+}
+
+// mark adds to m the rules of t that decide row r, read as e says.
+func (w *worker) mark(t *[2]compiled, e *entry, r *store.Row, m *marks) {
+	t[side(e.opener)].connection(e.proto, &e.reading, &w.request)
+	switch {
+	case r.Action == flow.Accept:
+		m.accepted(&w.request, e.certain)
+	case !e.reading.IsReply():
+		m.rejected(&w.request, t[side(e.opener)].stages, e.certain)
+	}
+	if e.reading.IsReply() {
+		back := &t[side(e.reading.Packet)]
+		back.packet(e.proto, &e.reading, &w.packet)
+		if r.Action == flow.Accept {
+			m.accepted(&w.packet, e.certain)
+		} else if w.request.stateful != policy.Denied {
+			m.rejected(&w.packet, back.stages, e.certain && w.request.stateful == policy.Allowed)
+		}
+	}
 }
 
 // marks collects the rules that one connection credits.
@@ -168,7 +185,7 @@ func sum(a, b uint64) uint64 {
 
 // merge joins the parts in interface order.
 func (e *replayer) merge(parts []part) *Result {
-	res := &Result{Snapshot: e.snap, Store: e.c, Openers: e.openers, Ledger: e.c.Ledger()}
+	res := &Result{Snapshot: e.snap, Store: e.c, History: e.hist, Openers: e.openers, Ledger: e.c.Ledger()}
 	numbers := make(map[*worker][]int32)
 	known := make(map[string]int32)
 	for i := range parts {
@@ -177,6 +194,9 @@ func (e *replayer) merge(parts []part) *Result {
 		for m, n := range p.orientation {
 			res.Orientation[m] += n
 		}
+		res.Former += p.former
+		res.Outlived = sum(res.Outlived, p.fidelity.Outlived)
+		res.RejectedBy.add(&p.rejected)
 		res.Undecided = append(res.Undecided, p.undecided...)
 		if p.fidelity.Judged > 0 {
 			res.Fidelity.Judged += p.fidelity.Judged

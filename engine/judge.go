@@ -16,6 +16,7 @@ type paths struct {
 	class  []int32 // interface index → index into tables
 	tables [][2]compiled
 	rules  []*policy.Rule // by rule id: declared rules first, then implicit ones by ref
+	ids    map[policy.Ref]int32
 }
 
 // compiled is one path in one direction.
@@ -72,14 +73,14 @@ func compile(snap *policy.Snapshot, used []bool) *paths {
 		p.rules = append(p.rules, r)
 	}
 	slices.SortFunc(p.rules[len(declared):], func(a, b *policy.Rule) int { return a.Ref.Compare(b.Ref) })
-	ids := make(map[policy.Ref]int32, len(p.rules))
+	p.ids = make(map[policy.Ref]int32, len(p.rules))
 	for i, r := range p.rules {
-		ids[r.Ref] = int32(i)
+		p.ids[r.Ref] = int32(i)
 	}
 	for i := range p.tables {
 		for d := range p.tables[i] {
 			c := &p.tables[i][d]
-			c.table = classify.Compile(c.stages, func(r policy.Ref) (int32, bool) { id, ok := ids[r]; return id, ok })
+			c.table = classify.Compile(c.stages, func(r policy.Ref) (int32, bool) { id, ok := p.ids[r]; return id, ok })
 		}
 	}
 	return p
@@ -94,9 +95,10 @@ func defaultRule(st *policy.Stage, d flow.Direction) *policy.Rule {
 // judgement is what a path says of a connection or packet, stage by stage, every
 // stage asked even if an earlier one denied.
 type judgement struct {
-	out      classify.Outcome
-	stateful policy.Verdict // of the stateful stages together
-	all      policy.Verdict
+	out       classify.Outcome
+	stateful  policy.Verdict // of the stateful stages together
+	stateless policy.Verdict // of the others
+	all       policy.Verdict
 }
 
 // key returns the look-up key of a reading.
@@ -132,12 +134,14 @@ func (c *compiled) packet(proto flow.Proto, x *orient.Reading, j *judgement) {
 }
 
 func (c *compiled) combine(j *judgement) {
-	j.stateful, j.all = policy.Allowed, policy.Allowed
+	j.stateful, j.stateless, j.all = policy.Allowed, policy.Allowed, policy.Allowed
 	for i := range j.out.Stages {
 		st := &j.out.Stages[i]
 		j.all = join(j.all, st.Verdict)
 		if c.stages[st.Stage].Stateful {
 			j.stateful = join(j.stateful, st.Verdict)
+		} else {
+			j.stateless = join(j.stateless, st.Verdict)
 		}
 	}
 }

@@ -17,8 +17,24 @@ import (
 // given number of workers. The result does not depend on that number. It fails only
 // if ctx ends.
 func Replay(ctx context.Context, c *store.Connections, snap *policy.Snapshot, workers int) (*Result, error) {
+	return replay(ctx, c, snap, nil, workers)
+}
+
+// ReplayHistory is Replay against a policy over time: each connection is judged by what
+// was in force when it was seen. The eras of c are those of h: see [HistoryConfig].
+func ReplayHistory(ctx context.Context, c *store.Connections, h *policy.History, workers int) (*Result, error) {
+	if h.IsFlat() {
+		return replay(ctx, c, h.Present(), nil, workers)
+	}
+	return replay(ctx, c, h.Present(), h, workers)
+}
+
+func replay(ctx context.Context, c *store.Connections, snap *policy.Snapshot, h *policy.History, workers int) (*Result, error) {
 	workers = max(1, workers)
 	e := newReplayer(c, snap, workers)
+	if h != nil {
+		e.setHistory(h)
+	}
 	e.openers = orient.Decide(c, orient.Env{Possible: e.possible, Peer: e.peer, Workers: workers})
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -49,6 +65,8 @@ func Replay(ctx context.Context, c *store.Connections, snap *policy.Snapshot, wo
 type replayer struct {
 	c       *store.Connections
 	snap    *policy.Snapshot
+	hist    *policy.History // nil: there is the present only
+	changed []bool          // interfaces whose paths did; nil: none
 	paths   *paths
 	known   []int32 // interface code of the store → index into snap.Interfaces, -1 if not there
 	codes   map[int32]uint32
@@ -140,8 +158,19 @@ func (e *replayer) possible(worker int, r *store.Row, opener flow.Direction) boo
 	w := e.workers[worker]
 	w.readings = orient.Readings(w.readings[:0], r, orient.Opinion{Opener: opener, Method: orient.ByRules})
 	for j := range w.readings {
-		if e.workers[worker].verdict(e.paths.class[i], r.Proto, &w.readings[j]) != policy.Denied {
-			return true
+		if !e.cut(i) {
+			if w.verdict(&e.paths.tables[e.paths.class[i]], r.Proto, &w.readings[j]) != policy.Denied {
+				return true
+			}
+			continue
+		}
+		// It may have been opened under earlier rules.
+		for era := int(r.EraHi); era >= 0; era-- {
+			for _, t := range w.tables(i, uint32(era)) {
+				if w.verdict(t, r.Proto, &w.readings[j]) != policy.Denied {
+					return true
+				}
+			}
 		}
 	}
 	return false
@@ -155,6 +184,10 @@ type worker struct {
 	readings []orient.Reading
 	entries  []entry
 	marks    marks
+	era      eraTables
+	during   []*[2]compiled
+	one      marks
+	common   marks
 	sigs     map[string]int32
 	sigList  []Signature
 	sigKey   []byte
@@ -162,8 +195,7 @@ type worker struct {
 
 // verdict judges the row behind x: its connection must be allowed, and if the row
 // is a reply, so must its own packets be at every stateless stage.
-func (w *worker) verdict(class int32, proto flow.Proto, x *orient.Reading) policy.Verdict {
-	t := &w.e.paths.tables[class]
+func (w *worker) verdict(t *[2]compiled, proto flow.Proto, x *orient.Reading) policy.Verdict {
 	t[side(x.Opener)].connection(proto, x, &w.request)
 	v := w.request.all
 	if x.IsReply() && v != policy.Denied {
@@ -181,6 +213,8 @@ type part struct {
 	owner       *worker
 	orientation Orientation
 	undecided   []Undecided
+	former      uint64
+	rejected    RejectLayers
 }
 
 // entry is one reading of one row, on its way to a connection.
@@ -219,6 +253,12 @@ func (w *worker) replay(p *part, s rowSpan) {
 		w.readings = orient.Readings(w.readings[:0], &r, op)
 		d, cause := w.dispose(i, &r, op)
 		p.ledger[d] += r.Records
+		if cause == outlived {
+			p.fidelity.Outlived += r.Records
+		}
+		if r.Action == flow.Reject && d != flow.Late {
+			p.rejected.count(w.rejecter(i, &r), r.Records)
+		}
 		switch d {
 		case flow.Permitted, flow.Reply, flow.Blocked:
 			p.fidelity.Judged += r.Records
@@ -263,7 +303,7 @@ func (w *worker) dispose(i int32, r *store.Row, op orient.Opinion) (flow.Disposi
 	var d flow.Disposition
 	var cause string
 	for n := range w.readings {
-		dn, cn := w.read(i, r, &w.readings[n])
+		dn, cn := w.judge(i, r, &w.readings[n])
 		if n == 0 {
 			d, cause = dn, cn
 		} else if dn != d {
@@ -273,10 +313,8 @@ func (w *worker) dispose(i int32, r *store.Row, op orient.Opinion) (flow.Disposi
 	return d, cause
 }
 
-// read disposes of r under one reading.
-func (w *worker) read(i int32, r *store.Row, x *orient.Reading) (flow.Disposition, string) {
-	class := w.e.paths.class[i]
-	t := &w.e.paths.tables[class]
+// read disposes of r under one reading and the paths t.
+func (w *worker) read(t *[2]compiled, i int32, r *store.Row, x *orient.Reading) (flow.Disposition, string) {
 	t[side(x.Opener)].connection(r.Proto, x, &w.request)
 	replyVerdict := policy.Allowed
 	if x.IsReply() {

@@ -7,11 +7,17 @@ import (
 	"github.com/sgadvise/sgadvise/ingest/store"
 )
 
-// Result is what replaying a set of connections against a snapshot showed. It is
+// Result is what replaying a set of connections against a policy showed. It is
 // immutable and does not depend on the number of workers.
+//
+// Where the past of the policy is known, each record is judged by what was in force at
+// its time: the ledger and the fidelity are those of the rules of then. What the result
+// says of rules, and the verdicts of connections, are about the present ones.
 type Result struct {
-	Snapshot *policy.Snapshot
+	Snapshot *policy.Snapshot // the present one
 	Store    *store.Connections
+	// History is the policy over time; nil if only one snapshot is known.
+	History *policy.History
 
 	Ledger   flow.Ledger // over all records that were read, less those of unread kinds (the caller adds them)
 	Fidelity Fidelity
@@ -34,6 +40,16 @@ type Result struct {
 
 	// Signatures are the distinct sets of rules that connections credit.
 	Signatures []Signature
+
+	// Former counts the connections that were carried by rules which are no longer there,
+	// or had another content, at some time. They credit no present rule; one that would
+	// have carried them is a possible hit.
+	Former uint64
+	// Outlived counts the records of connections that the rules of their time do not
+	// allow and earlier ones did: they were opened under those, and lived on.
+	Outlived uint64
+	// RejectedBy counts the rejected records by the layer that must have done it.
+	RejectedBy RejectLayers
 
 	Orientation Orientation
 	Undecided   []Undecided // the greatest by records, at most 100
@@ -70,9 +86,11 @@ type Connection struct {
 // Signature is what a connection says of rules. Rules are indexes into Result.Usage,
 // ascending.
 type Signature struct {
-	Hits     []int32 // rules that win it, the ACL lines that pass its replies included
+	Hits     []int32 // rules that win it, or won it as they are, the ACL lines that pass its replies included
 	Decisive []int32 // of them, those without which its verdict would change
-	Possible []int32 // rules it would or might win in a reading that is not settled or not ruled out
+	// Possible are rules it would or might win in a reading that is not settled or not
+	// ruled out, and those that would win it now and were not there.
+	Possible []int32
 }
 
 // Usage is the evidence for one rule.
@@ -110,7 +128,21 @@ func (f *Fidelity) Rate() float64 {
 type InterfaceFidelity struct {
 	Interface     string
 	Judged, Agree uint64
+	Outlived      uint64 // of the agreeing records, those that earlier rules alone explain
 	Causes        map[string]uint64
+}
+
+// RejectLayers counts rejected records by what must have rejected them, as far as the
+// policy tells: the log does not. Packets that open nothing and belong to nothing open
+// are rejected by no rule, and not counted; neither are those of interfaces that the
+// policy does not have.
+type RejectLayers struct {
+	Groups uint64 // the groups deny, and no network ACL does: it allows, or does not filter inside a subnet
+	ACL    uint64 // the network ACL denies, and the groups allow, or do not filter answers
+	Either uint64 // both deny; or the groups do, and what the network ACL does is not known
+	// Unknown: everything that is known allows, or too little is known: a network ACL that
+	// is not exported, a change that is not recorded, a control beside the rules.
+	Unknown uint64
 }
 
 // Orientation counts records by how their opener was decided.

@@ -1,0 +1,195 @@
+package engine
+
+import (
+	"slices"
+
+	"github.com/sgadvise/sgadvise/engine/classify"
+	"github.com/sgadvise/sgadvise/engine/orient"
+	"github.com/sgadvise/sgadvise/engine/policy"
+	"github.com/sgadvise/sgadvise/ingest/flow"
+	"github.com/sgadvise/sgadvise/ingest/store"
+)
+
+// outlived is the note on a record that the rules of its time do not allow and earlier
+// ones did.
+const outlived = "outlived"
+
+// cut reports whether the path of interface i changed over time.
+func (e *replayer) cut(i int32) bool { return e.changed != nil && e.changed[i] }
+
+// setHistory makes e judge records by what h says was in force.
+func (e *replayer) setHistory(h *policy.History) {
+	e.hist = h
+	for i := range e.snap.Interfaces {
+		if h.SharedEras(e.snap.Interfaces[i].ID) != nil {
+			if e.changed == nil {
+				e.changed = make([]bool, len(e.snap.Interfaces))
+			}
+			e.changed[i] = true
+		}
+	}
+}
+
+// eraTables are the compiled paths of one interface, or of those that share its eras, as
+// far as they were asked for. A worker keeps those of the interface it is at: all of all
+// interfaces would be too much for a long past.
+type eraTables struct {
+	of     int32 // the interface asked for last, plus one
+	eras   any   // see policy.History.SharedEras
+	tables [][]*[2]compiled
+}
+
+// tables returns the paths that may have been in force at interface i, which is cut, in
+// an era.
+func (w *worker) tables(i int32, era uint32) []*[2]compiled {
+	h, id := w.e.hist, w.e.snap.Interfaces[i].ID
+	if w.era.of != i+1 {
+		if eras := h.SharedEras(id); w.era.eras != eras {
+			w.era = eraTables{eras: eras, tables: make([][]*[2]compiled, len(h.Cuts(id))+1)}
+		}
+		w.era.of = i + 1
+	}
+	era = min(era, uint32(len(w.era.tables)-1))
+	if w.era.tables[era] == nil {
+		if h.IsPresent(id, int(era)) {
+			w.era.tables[era] = []*[2]compiled{&w.e.paths.tables[w.e.paths.class[i]]}
+		} else {
+			for _, p := range h.Paths(id, int(era)) {
+				w.era.tables[era] = append(w.era.tables[era], w.e.paths.compilePast(p))
+			}
+		}
+	}
+	return w.era.tables[era]
+}
+
+// compilePast compiles the paths of an earlier era. Rules that are not there now have the
+// id one past the last.
+func (p *paths) compilePast(past policy.Paths) *[2]compiled {
+	var t [2]compiled
+	for d := range past {
+		t[d].stages = past[d]
+		defaults := make(map[policy.Ref]policy.Action)
+		for _, st := range past[d] {
+			defaults[st.DefaultRef] = st.Default
+		}
+		t[d].table = classify.Compile(past[d], func(r policy.Ref) (int32, bool) {
+			id, ok := p.ids[r]
+			if action, is := defaults[r]; ok && is && p.rules[id].Action != action {
+				ok = false // the stage ended otherwise then
+			}
+			if !ok {
+				id = int32(len(p.rules))
+			}
+			return id, true
+		})
+	}
+	return &t
+}
+
+// judge disposes of r under one reading by the paths that were in force.
+func (w *worker) judge(i int32, r *store.Row, x *orient.Reading) (flow.Disposition, string) {
+	if !w.e.cut(i) {
+		return w.read(&w.e.paths.tables[w.e.paths.class[i]], i, r, x)
+	}
+	_, d, cause := w.inForce(i, r, x)
+	return d, cause
+}
+
+// inForce returns the paths that r, under one reading, was judged by, with the outcome:
+// those of the eras that it touches; if all of those deny what was accepted, and its
+// opening is not in sight, those of the latest era before that allows it.
+//
+// The record agrees with the policy if it does under any of those paths.
+func (w *worker) inForce(i int32, r *store.Row, x *orient.Reading) ([]*[2]compiled, flow.Disposition, string) {
+	w.during = w.during[:0]
+	for era := r.EraLo; era <= r.EraHi; era++ {
+		for _, t := range w.tables(i, era) {
+			if !slices.Contains(w.during, t) {
+				w.during = append(w.during, t)
+			}
+		}
+	}
+	d, cause := w.best(w.during, i, r, x)
+	if d != flow.Unexplained || r.Class == flow.Opener || r.Class == flow.Answer {
+		return w.during, d, cause
+	}
+	open := false // whether earlier rules allowed it may not be known
+	for era := int(r.EraLo) - 1; era >= 0; era-- {
+		earlier := w.tables(i, uint32(era))
+		switch then, _ := w.best(earlier, i, r, x); then {
+		case flow.Permitted, flow.Reply:
+			return earlier, then, outlived
+		case flow.Unscoped:
+			open = true
+		}
+	}
+	if open {
+		return w.during, flow.Unscoped, ""
+	}
+	return w.during, d, cause
+}
+
+// best returns the outcome of r under those of the paths that explain it best, the latest
+// first.
+func (w *worker) best(ts []*[2]compiled, i int32, r *store.Row, x *orient.Reading) (flow.Disposition, string) {
+	rank := func(d flow.Disposition) int {
+		switch d {
+		case flow.Unexplained, flow.Contradicted:
+			return 0
+		case flow.Unscoped:
+			return 1
+		}
+		return 2
+	}
+	var d flow.Disposition
+	var cause string
+	for n := len(ts) - 1; n >= 0; n-- {
+		dn, cn := w.read(ts[n], i, r, x)
+		if n == len(ts)-1 || rank(dn) > rank(d) {
+			d, cause = dn, cn
+		}
+	}
+	return d, cause
+}
+
+// markEras credits the rules that decided row r, read as e says, at its time. Only rules
+// on which all paths agree that may have been in force are hits. What the present rules
+// would decide is possible: they were not all there. It reports whether rules carried
+// the row that are not there now.
+func (w *worker) markEras(i int32, e *entry, r *store.Row) (former bool) {
+	now := &w.e.paths.tables[w.e.paths.class[i]]
+	ts, _, _ := w.inForce(i, r, &e.reading)
+	if len(ts) == 1 && ts[0] == now {
+		w.mark(now, e, r, &w.marks)
+		return false
+	}
+	former = true
+	last := int32(len(w.e.paths.rules))
+	for n, t := range ts {
+		w.one.reset()
+		w.mark(t, e, r, &w.one)
+		former = former && slices.Contains(w.one.hits, last)
+		w.one.drop(last)
+		w.marks.possible = append(append(w.marks.possible, w.one.hits...), w.one.possible...)
+		if n == 0 {
+			w.common.reset()
+			w.common.hits = append(w.common.hits, w.one.hits...)
+			w.common.decisive = append(w.common.decisive, w.one.decisive...)
+			continue
+		}
+		w.common.hits = slices.DeleteFunc(w.common.hits, func(id int32) bool { return !slices.Contains(w.one.hits, id) })
+		w.common.decisive = slices.DeleteFunc(w.common.decisive, func(id int32) bool { return !slices.Contains(w.one.decisive, id) })
+	}
+	w.marks.hits = append(w.marks.hits, w.common.hits...)
+	w.marks.decisive = append(w.marks.decisive, w.common.decisive...)
+	w.one.reset()
+	w.mark(now, e, r, &w.one)
+	w.marks.possible = append(append(w.marks.possible, w.one.hits...), w.one.possible...)
+	return former
+}
+
+// drop leaves out rules with the id past, which are not there now.
+func (m *marks) drop(past int32) {
+	is := func(id int32) bool { return id == past }
+	m.hits, m.decisive, m.possible = slices.DeleteFunc(m.hits, is), slices.DeleteFunc(m.decisive, is), slices.DeleteFunc(m.possible, is)
+}

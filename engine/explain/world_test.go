@@ -214,6 +214,9 @@ func apply(t *testing.T, r *rand.Rand, s *policy.Snapshot, changes []Change) *po
 		placed := false
 		for i := range c.Groups {
 			if g := &c.Groups[i]; g.ID == owner {
+				if g.Managed {
+					t.Fatalf("%s is not for users to edit", owner)
+				}
 				if ch.Add.AnyRank {
 					rule.Rank = uint32(r.IntN(200))
 				}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/sgadvise/sgadvise/analyzer/plan"
+	"github.com/sgadvise/sgadvise/engine"
 	"github.com/sgadvise/sgadvise/engine/netset"
 	"github.com/sgadvise/sgadvise/engine/orient"
 	"github.com/sgadvise/sgadvise/engine/policy"
@@ -27,13 +28,19 @@ Two layers are often meant: the rule would matter again if the network ACL chang
 plan leaves it alone. Either the network ACL is too narrow, and something does not work, or
 the rule is left over; the related lines are those that deny.`,
 	Run: func(p *Pass) []Finding {
+		masked := func(i int) bool { return len(p.Coverage.rules[i].acls) > 0 && !p.Coverage.rules[i].everywhere }
+		rejected := p.countTouching(masked, func(c *engine.Connection) bool { return c.Action == flow.Reject && c.GroupVerdict == policy.Allowed })
 		var out []Finding
 		for i, r := range p.Snapshot.Rules() {
 			c := &p.Coverage.rules[i]
-			if len(c.acls) == 0 || c.everywhere {
+			if !masked(i) {
 				continue
 			}
-			f := about(r, "%s denies all that %s admits, on every interface where it is in force", strings.Join(c.acls, ", "), words(r))
+			who := "network ACL " + c.acls[0] + " denies"
+			if len(c.acls) > 1 {
+				who = "network ACLs " + strings.Join(c.acls, ", ") + " deny"
+			}
+			f := about(r, "%s all that %s admits, on every interface where it is in force", who, words(r))
 			for _, id := range c.acls {
 				for _, x := range p.Coverage.lists.own[id][side(r.Direction)].Lines {
 					if x.Rule.Action == policy.Deny && meet(x.Perhaps, p.Coverage.boxes[i].boxes) {
@@ -42,7 +49,8 @@ the rule is left over; the related lines are those that deny.`,
 				}
 			}
 			f.Related = f.Related[:min(len(f.Related), maxRelated)]
-			f.Facts = []Fact{{"interfaces", count(len(p.Coverage.interfaces[i]))}, {"hits", count(p.Result.Usage[i].Hits)}}
+			f.Facts = []Fact{{"interfaces", count(len(p.Coverage.interfaces[i]))}, {"hits", count(p.Result.Usage[i].Hits)},
+				{"rejected connections that it admits", count(rejected[i])}}
 			if p.Coverage.boxes[i].members {
 				f.Confidence = plan.Medium
 				f.Facts = append(f.Facts, Fact{"relies on", "the members of a group as of the snapshot"})

@@ -82,7 +82,7 @@ Platform addresses that a rule for everything would cut off have a rule of their
 			if l.possible > 0 {
 				f.Facts = append(f.Facts, Fact{"besides", plural(l.possible, "connection") + " whose opener is not known may have left so, and no rule below is for them"})
 			}
-			f.Facts = append(f.Facts, p.lacking(g, flow.Egress, l.sure, p.rankBelow)...)
+			f.Facts = append(f.Facts, p.lacking(g, flow.Egress, l.sure, p.rankBelow, p.ofService())...)
 			last, _ := p.rankBelow(g, flow.Egress, nil)
 			f.Facts = append(f.Facts, p.platformRules(g, last)...)
 			f.Facts = append(f.Facts, Fact{"to close it", fmt.Sprintf("then egress deny all traffic to 0.0.0.0/0, and to ::/0, at a worse priority than %d; without that these rules restrict nothing", last)})
@@ -105,4 +105,18 @@ func (p *Pass) platformRules(g *policy.Group, rank uint32) []Fact {
 		}
 	}
 	return out
+}
+
+// ofService returns a function that reports whether an address is of an interface that a
+// service makes and unmakes.
+func (p *Pass) ofService() func(flow.Addr) bool {
+	set := make(map[flow.Addr]bool)
+	for i := range p.Snapshot.Interfaces {
+		if f := &p.Snapshot.Interfaces[i]; f.RequesterManaged {
+			for _, a := range f.Addresses {
+				set[flow.AddrFrom(a)] = true
+			}
+		}
+	}
+	return func(a flow.Addr) bool { return set[a] }
 }

@@ -68,7 +68,9 @@ A deny is also found if stronger rules decide all that it matches and one of the
 then it denies nothing that they allow. A rule that denies a whole address family is of
 least severity: its aim is the rest.`,
 	Run: func(p *Pass) []Finding {
-		intra := p.intraConnections()
+		intra := p.wonBy(p.implicit(isIntra))
+		seen := p.countTouching(func(i int) bool { return p.Snapshot.Rules()[i].Action == policy.Deny },
+			func(c *engine.Connection) bool { return c.Action == flow.Accept && intra[c.Signature].hit })
 		var out []Finding
 		for i, r := range p.Snapshot.Rules() {
 			if r.Action != policy.Deny {
@@ -85,15 +87,9 @@ least severity: its aim is the rest.`,
 			if len(mates) == 0 {
 				continue
 			}
-			seen := 0
-			for _, conn := range intra {
-				if conn.Direction == r.Direction && slices.Contains(p.Coverage.interfaces[i], int(conn.Interface)) && touches(p.Coverage.boxes[i].boxes, conn) {
-					seen++
-				}
-			}
 			f := about(r, "%s does not stop %s of %s: they may talk to one another whatever the rules say", words(r), plural(len(mates), "member"), groupList(by))
 			f.Related, f.Confidence = by, plan.Medium
-			f.Facts = []Fact{{"not stopped", prefixList(mates)}, {"connections from or to them that it matches", count(seen)},
+			f.Facts = []Fact{{"not stopped", prefixList(mates)}, {"connections from or to them that it matches", count(seen[i])},
 				{"relies on", "the members of a group as of the snapshot"}}
 			for n := range r.Match {
 				if v4, v6 := worldOpen(r.Match[n].Remote.Prefixes); v4 || v6 {
@@ -210,7 +206,8 @@ say. The logs hold connections between members that no rule would admit without 
 the members are isolated, which is how a group is closed inside, these connections break
 unless the rules in the facts are there first.
 
-The rules cover what was observed, as few as are worth while; who opened a connection is
+The rules cover what was observed, as few as are worth while, and name whole subnets: the
+next member has another address. Who opened a connection is
 often inferred, and connections that come once a month are not in a short window. Add the
 rules, watch that they get hits only after isolation, and isolate in a quiet hour: members
 that share another such group stay open to each other.`,
@@ -250,12 +247,11 @@ that share another such group stay open to each other.`,
 			}
 			f := Finding{Subject: policy.Ref{Owner: g.ID}, Confidence: p.observedConfidence(g.ID), substance: g.ID}
 			n := len(only[g.ID][0]) + len(only[g.ID][1])
-			f.Message = fmt.Sprintf("%s between members of %s rest on the hidden intra-group rule alone: isolating them needs rules first",
-				plural(n, "connection"), g.ID)
+			f.Message = fmt.Sprintf("isolating the members of %s would cut %s that no rule admits", g.ID, plural(n, "connection"))
 			f.Related = []policy.Ref{policy.IntraRef(g.ID)}
 			f.Facts = []Fact{{"connections between members", count(all[g.ID])}, {"that no rule would admit", count(n)}}
 			for _, d := range directions {
-				f.Facts = append(f.Facts, p.lacking(g, d, only[g.ID][side(d)], p.rankAbove)...)
+				f.Facts = append(f.Facts, p.lacking(g, d, only[g.ID][side(d)], p.rankAbove, func(flow.Addr) bool { return true })...)
 			}
 			out = append(out, f)
 		}

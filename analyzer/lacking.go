@@ -29,13 +29,14 @@ const (
 
 // lacking returns, as facts, rules of group g in direction d that would admit conns and
 // that rank as rank says of them; it says so where there is no such place, or too many
-// rules.
-func (p *Pass) lacking(g *policy.Group, d flow.Direction, conns []*engine.Connection, rank func(*policy.Group, flow.Direction, []netset.Box) (uint32, bool)) []Fact {
+// rules. Addresses of which noHost is true are not written down one by one.
+func (p *Pass) lacking(g *policy.Group, d flow.Direction, conns []*engine.Connection,
+	rank func(*policy.Group, flow.Direction, []netset.Box) (uint32, bool), noHost func(flow.Addr) bool) []Fact {
 	if len(conns) == 0 {
 		return nil
 	}
 	name := d.String() + " rule to add"
-	boxes, ok := p.coverOf(g, conns)
+	boxes, ok := p.coverOf(g, conns, noHost)
 	if !ok {
 		return []Fact{{name, fmt.Sprintf("more than %d for what was observed: too many to list", p.ruleBudget(g))}}
 	}
@@ -79,7 +80,7 @@ func (p *Pass) ruleBudget(g *policy.Group) int {
 
 // coverOf returns boxes that hold all that conns show, as few as are worth while; ok is
 // false if the budget is too small for any.
-func (p *Pass) coverOf(g *policy.Group, conns []*engine.Connection) (boxes []cover.Box, ok bool) {
+func (p *Pass) coverOf(g *policy.Group, conns []*engine.Connection, noHost func(flow.Addr) bool) (boxes []cover.Box, ok bool) {
 	type service struct {
 		at netset.Services
 		v4 bool
@@ -124,7 +125,7 @@ func (p *Pass) coverOf(g *policy.Group, conns []*engine.Connection) (boxes []cov
 	for i := range p.Snapshot.Subnets {
 		subnets = append(subnets, p.Snapshot.Subnets[i].Blocks...)
 	}
-	solutions := cover.Solve(points, p.ruleBudget(g)-len(boxes), cover.Options{Named: subnets})
+	solutions := cover.Solve(points, p.ruleBudget(g)-len(boxes), cover.Options{Named: subnets, NoHost: noHost})
 	var best *cover.Solution
 	at := 0
 	for k := range solutions {

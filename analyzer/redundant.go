@@ -42,9 +42,14 @@ does, whatever the traffic, is the check shadowed-rule.`,
 // maxRelated bounds the list of related rules of one finding.
 const maxRelated = 5
 
-// companions names the rules that most often won together with rule i.
+// companions names the rules that most often won together with rule i, in its own list:
+// another stage, or the lines for answers, decide something else.
 func companions(p *Pass, i int) []policy.Ref {
 	seen := make(map[int32]bool)
+	rules := p.Snapshot.Rules()
+	beside := func(o *policy.Rule) bool {
+		return o.Direction == rules[i].Direction && isACL(p.Snapshot, o.Ref.Owner) == isACL(p.Snapshot, rules[i].Ref.Owner)
+	}
 	var out []policy.Ref
 	for n := range p.Result.Signatures {
 		s := &p.Result.Signatures[n]
@@ -52,7 +57,7 @@ func companions(p *Pass, i int) []policy.Ref {
 			continue
 		}
 		for _, id := range s.Hits {
-			if int(id) != i && int(id) < len(p.Observed) && !seen[id] {
+			if int(id) != i && int(id) < len(rules) && !seen[id] && beside(rules[id]) {
 				seen[id] = true
 				out = append(out, p.Result.Usage[id].Ref)
 			}

@@ -3,6 +3,7 @@ package analyzer
 import (
 	"slices"
 
+	"github.com/sgadvise/sgadvise/engine"
 	"github.com/sgadvise/sgadvise/engine/policy"
 	"github.com/sgadvise/sgadvise/ingest/flow"
 )
@@ -19,18 +20,26 @@ enough (--min-days, default 28), and no interface of its group has a gap.
 
 If connections that it admits were rejected all the same, the facts count them: something
 beside the rules stops them (a provider that blocks mail to port 25, another filter), and
-that the rule has no use says nothing of what the application wants.
+that the rule has no use says nothing of what the application wants. Nor does it count what
+members of a group say to one another by the hidden rule for them: without that the rule
+may be needed, and the facts say so.
 
 It is wrong for traffic rarer than the window: month-end and yearly jobs, failover,
 restores. Ask the owner, or keep the rule until a window has covered that event.
 Removing a rule does not cut connections that are already tracked; watch for at least
 a day after removal.`,
 	Run: func(p *Pass) []Finding {
-		stopped := p.stoppedBeside()
+		ofGroup := func(i int) bool {
+			v := &p.Verdicts[i]
+			return v.Verdict == Unused && v.Rule.Action == policy.Allow && !isACL(p.Snapshot, v.Rule.Ref.Owner)
+		}
+		stopped := p.countTouching(ofGroup, func(c *engine.Connection) bool { return c.Action == flow.Reject && c.Verdict == policy.Allowed })
+		intra := p.wonBy(p.implicit(isIntra))
+		between := p.countTouching(ofGroup, func(c *engine.Connection) bool { return c.Action == flow.Accept && intra[c.Signature].hit })
 		var out []Finding
 		for i := range p.Verdicts {
 			v := &p.Verdicts[i]
-			if v.Verdict != Unused || v.Rule.Action != policy.Allow {
+			if v.Verdict != Unused || v.Rule.Action != policy.Allow || v.Rule.Implicit {
 				continue
 			}
 			f := about(v.Rule, "no connection used %s in %s on %s", words(v.Rule), plural(p.Evidence.Days, "day"), plural(v.Interfaces, "interface"))
@@ -42,33 +51,36 @@ a day after removal.`,
 			if n := stopped[i]; n > 0 {
 				f.Facts = append(f.Facts, Fact{"rejected all the same", plural(n, "connection") + " that it admits"})
 			}
+			if n := between[i]; n > 0 {
+				f.Facts = append(f.Facts, Fact{"needed if members are isolated", plural(n, "connection") + " that it admits passed by the hidden intra-group rule"})
+			}
 			out = append(out, f)
 		}
 		return out
 	},
 }
 
-// stoppedBeside counts for each unused allow rule the connections that its group admits by
-// it and that were rejected, though no network ACL that is known denies them.
-func (p *Pass) stoppedBeside() map[int]int {
+// countTouching counts, for each rule that of picks, the connections that pick wants and
+// that the rule matches where it is in force.
+func (p *Pass) countTouching(of func(rule int) bool, pick func(*engine.Connection) bool) map[int]int {
 	out := make(map[int]int)
-	var unused []int
-	for i := range p.Verdicts {
-		if v := &p.Verdicts[i]; v.Verdict == Unused && !v.Rule.Implicit && v.Rule.Action == policy.Allow && !isACL(p.Snapshot, v.Rule.Ref.Owner) {
-			unused = append(unused, i)
+	var rules []int
+	for i := range p.Snapshot.Rules() {
+		if of(i) {
+			rules = append(rules, i)
 		}
 	}
-	if len(unused) == 0 {
+	if len(rules) == 0 {
 		return out
 	}
 	for k := range p.Result.Connections {
 		c := &p.Result.Connections[k]
-		if c.Action != flow.Reject || c.Verdict != policy.Allowed {
+		if !pick(c) {
 			continue
 		}
-		for _, i := range unused {
+		for _, i := range rules {
 			_, in := slices.BinarySearch(p.Coverage.interfaces[i], int(c.Interface))
-			if in && p.Verdicts[i].Rule.Direction == c.Direction && touches(p.Coverage.boxes[i].boxes, c) {
+			if in && p.Snapshot.Rules()[i].Direction == c.Direction && touches(p.Coverage.boxes[i].boxes, c) {
 				out[i]++
 			}
 		}

@@ -85,8 +85,8 @@ func (v *RuleVerdict) judge(s *policy.Snapshot, ev *Evidence, cov *covered, boxe
 	case u.Hits > 0 && u.Decisive > 0:
 		return Used, fmt.Sprintf("it decided %s", plural(int(u.Decisive), "connection"))
 	case u.Hits > 0:
-		if cov.everywhere && cov.instead == byDefault {
-			return Redundant, fmt.Sprintf("it matched %s, and without it each would be decided the same by default", plural(int(u.Hits), "connection"))
+		if v.Rule.Action == policy.Deny || cov.everywhere && cov.instead == byDefault {
+			return Redundant, fmt.Sprintf("it matched %s, and without it each would be decided the same", plural(int(u.Hits), "connection"))
 		}
 		return Redundant, fmt.Sprintf("it matched %s, and other rules allowed each of them too", plural(int(u.Hits), "connection"))
 	case v.evidence.others != "":

@@ -85,6 +85,12 @@ func wide(p *Pass, narrower func(*policy.Rule, *observed) (string, bool)) []Find
 		if v.Rule.Implicit || v.Rule.Action != policy.Allow || !v.Rule.Editable || v.Usage.Hits == 0 || isACL(p.Snapshot, v.Rule.Ref.Owner) {
 			continue
 		}
+		if p.forPlatform(i) {
+			continue // which of its addresses the provider uses is its own affair
+		}
+		if c := &p.Coverage.rules[i]; c.everywhere && c.instead != byRules {
+			continue // a narrower one would let through no less
+		}
 		o := &p.Observed[i]
 		seen, ok := narrower(v.Rule, o)
 		if !ok || o.connections == 0 {
@@ -100,4 +106,20 @@ func wide(p *Pass, narrower func(*policy.Rule, *observed) (string, bool)) []Find
 		out = append(out, f)
 	}
 	return out
+}
+
+// forPlatform reports whether all peers of rule i are addresses that the platform admits by
+// itself, or does not filter, wherever the rule is in force.
+func (p *Pass) forPlatform(i int) bool {
+	r := p.Snapshot.Rules()[i]
+	return len(p.Coverage.interfaces[i]) > 0 && !slices.ContainsFunc(p.Coverage.interfaces[i], func(f int) bool {
+		platform := p.Snapshot.PlatformOf(&p.Snapshot.Interfaces[f])
+		own := append(slices.Clone(platform.Admitted), platform.Exempt...)
+		return slices.ContainsFunc(r.Match, func(m policy.Match) bool {
+			peers := p.Snapshot.Resolve(m.Remote)
+			return peers.Unknown || len(peers.Prefixes) == 0 || slices.ContainsFunc(peers.Prefixes, func(x netip.Prefix) bool {
+				return !slices.ContainsFunc(own, func(o netip.Prefix) bool { return o.Bits() <= x.Bits() && o.Contains(x.Addr()) })
+			})
+		})
+	})
 }

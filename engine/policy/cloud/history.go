@@ -325,6 +325,10 @@ func (o *object) settle(snapshots []moment) *timeline {
 			}
 			points = append(points, point{x.at, gone, s, x.order})
 		}
+		if made := madeAt(o.values[name]); !made.IsZero() {
+			// It may have got its present content later.
+			points = append(points, point{at: made.Unix(), before: gone})
+		}
 		for i, m := range snapshots {
 			switch {
 			case tells[i]:
@@ -340,6 +344,14 @@ func (o *object) settle(snapshots []moment) *timeline {
 		t.parts = append(t.parts, solve(points))
 	}
 	return t
+}
+
+// madeAt returns the time of creation of a part that is a rule, where the policy has it.
+func madeAt(value any) time.Time {
+	if rs, ok := value.([]policy.Rule); ok && len(rs) == 1 {
+		return rs[0].Created
+	}
+	return time.Time{}
 }
 
 // versions puts the versions of an object together: at returns it, with its old or its

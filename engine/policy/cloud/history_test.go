@@ -423,7 +423,7 @@ func (s *simulated) compare(t *testing.T, h *policy.History) (settled, all int) 
 // policy as it was (aws.md 6.1, 6.3; traps 35, 43, 48, 52, 53, 61).
 func TestHistoryIsTheTruthOrUnsettled(t *testing.T) {
 	var settled, all int
-	for seed := range uint64(40) {
+	for seed := range uint64(16) {
 		s := simulate(seed)
 		vague := seed%4 == 3
 		s.run(30, vague)
@@ -447,7 +447,7 @@ func TestHistoryIsTheTruthOrUnsettled(t *testing.T) {
 // it and complete events nothing is left open.
 func TestHistoryOfDatedSnapshotsSettlesWhatEventsLeaveOpen(t *testing.T) {
 	var settled, all int
-	for seed := range uint64(20) {
+	for seed := range uint64(8) {
 		s := simulate(seed)
 		first := filepath.Join(t.TempDir(), "first.txt")
 		if err := os.WriteFile(first, []byte(s.text()), 0o600); err != nil {

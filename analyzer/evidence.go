@@ -31,6 +31,7 @@ type Evidence struct {
 	Interfaces []InterfaceEvidence // of Snapshot.Interfaces, same order
 
 	opt       Options
+	history   *policy.History       // nil: only one snapshot is known
 	strangers map[policy.Ref]string // of network ACL lines: see strangers
 }
 
@@ -56,7 +57,7 @@ type Gap struct {
 }
 
 func newEvidence(res *engine.Result, opt Options) *Evidence {
-	e := &Evidence{opt: opt, strangers: strangers(res)}
+	e := &Evidence{opt: opt, history: res.History, strangers: strangers(res)}
 	cov := make(map[string]store.Coverage)
 	e.Empty = res.Store.Len() == 0
 	for i, c := range res.Store.Coverage() {
@@ -254,8 +255,9 @@ func (e *Evidence) thin(r *policy.Rule, ids []int, days int) string {
 		return ""
 	case e.Days < days:
 		return fmt.Sprintf("the window is %s long, %d are needed", plural(e.Days, "day"), days)
-	case !r.Created.IsZero() && e.To-r.Created.Unix() < int64(days)*daySeconds:
-		return fmt.Sprintf("the rule was made on %s, %d days before the end of the window are needed", r.Created.UTC().Format("2006-01-02"), days)
+	}
+	if young := e.young(r, ids, days); young != "" {
+		return young
 	}
 	for _, i := range ids {
 		ie := &e.Interfaces[i]

@@ -184,17 +184,24 @@ func (h *History) RuleSince(ref Ref) (since int64, ok bool) {
 	return since, since != Ever
 }
 
-// AttachedSince returns the time since which interface id has carried group; ok is false
-// if no change of that is known.
-func (h *History) AttachedSince(id, group string) (since int64, ok bool) {
-	vs := h.past.Interfaces[id]
-	if len(vs) == 0 {
-		return 0, false
+// AttachedSince returns the time since which the rules of owner, a group or network ACL,
+// have been in force at interface id; ok is false if no change of that is known.
+func (h *History) AttachedSince(id, owner string) (since int64, ok bool) {
+	since = Ever
+	f, found := h.past.Present.Interface(id)
+	if !found {
+		return since, false
 	}
-	since = sinceWhen(vs, func(f *Interface) bool {
-		_, ok := slices.BinarySearch(f.Groups, group)
-		return ok
-	})
+	_, carries := slices.BinarySearch(f.Groups, owner)
+	if vs := h.past.Interfaces[id]; len(vs) > 0 {
+		since = sinceWhen(vs, func(f *Interface) bool {
+			_, ok := slices.BinarySearch(f.Groups, owner)
+			return ok || !carries
+		})
+	}
+	if vs := h.past.ACLOf[f.Subnet]; len(vs) > 0 && !carries {
+		since = max(since, sinceWhen(vs, func(acl *string) bool { return *acl == owner }))
+	}
 	return since, since != Ever
 }
 

@@ -95,7 +95,7 @@ func schemaOf(t reflect.Type, title, schema, about string) []byte {
 				defs = append(defs, member{t.Name(), def})
 			}
 			return object{{"$ref", "#/$defs/" + t.Name()}}
-		case reflect.Int, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		case reflect.Int, reflect.Int64, reflect.Uint16, reflect.Uint32, reflect.Uint64:
 			return object{{"type", "integer"}, {"minimum", 0}}
 		}
 		panic("BUG: no schema for " + t.String())

@@ -1,10 +1,9 @@
 package report
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
+	"reflect"
 	"strings"
 	"time"
 
@@ -16,8 +15,8 @@ import (
 	"github.com/sgadvise/sgadvise/ingest/flow"
 )
 
-// VerifySchemaName is the schema of [Verification] documents.
-const VerifySchemaName = "sgadvise.verify/1"
+// VerifySchema names the meaning of [Verification] documents.
+const VerifySchema = "sgadvise.verify/1"
 
 // Verification is what would be different under another policy: for the observed
 // traffic, and whatever the traffic. Arrays are in a total order and never null.
@@ -28,12 +27,12 @@ type Verification struct {
 	Inputs   Inputs             `json:"inputs"`
 	Proposed []PolicyInput      `json:"proposed"`
 	Records  VerifyRecords      `json:"records"`
-	Unread   uint64             `json:"unread"` // records that were malformed or of an unsupported kind
-	Tuples   uint64             `json:"tuples"` // distinct connection halves put to both policies
-	Broken   []VerifyConnection `json:"newly_denied"`
-	Opened   []VerifyConnection `json:"newly_allowed"`
-	Paths    []VerifyPath       `json:"differences"` // of the policies, whatever the traffic
-	Holds    bool               `json:"holds"`       // nothing observed is newly denied
+	Unread   uint64             `json:"unread" doc:"Records that were malformed or of an unsupported kind."`
+	Tuples   uint64             `json:"tuples" doc:"Distinct connection halves put to both policies."`
+	Broken   []VerifyConnection `json:"newly_denied" doc:"Observed connections that pass at present and would be denied."`
+	Opened   []VerifyConnection `json:"newly_allowed" doc:"Observed attempts that are denied at present and would pass."`
+	Paths    []VerifyPath       `json:"differences" doc:"Of the policies, whatever the traffic."`
+	Holds    bool               `json:"holds" doc:"Nothing observed is newly denied."`
 	Headline string             `json:"headline"`
 }
 
@@ -42,22 +41,22 @@ type VerifyRecords struct {
 	Permitted    uint64 `json:"permitted"`
 	NewlyDenied  uint64 `json:"newly_denied"`
 	NewlyAllowed uint64 `json:"newly_allowed"`
-	Denied       uint64 `json:"denied"`      // by both, and rejected
-	Allowed      uint64 `json:"allowed"`     // by both, and rejected all the same
-	Unexplained  uint64 `json:"unexplained"` // accepted, and allowed by neither
+	Denied       uint64 `json:"denied" doc:"By both, and rejected."`
+	Allowed      uint64 `json:"allowed" doc:"By both, and rejected all the same."`
+	Unexplained  uint64 `json:"unexplained" doc:"Accepted, and allowed by neither."`
 	Unknown      uint64 `json:"unknown"`
 }
 
 // VerifyConnection is an observed connection on which the policies differ.
 type VerifyConnection struct {
 	Interface string    `json:"interface"`
-	Direction string    `json:"direction"`
+	Direction string    `json:"direction" enum:"ingress,egress"`
 	Protocol  string    `json:"protocol"`
 	Peer      string    `json:"peer"`
 	Ports     string    `json:"ports"`
-	Action    string    `json:"action"` // what the log says was done: accept or reject
-	Reply     bool      `json:"reply"`  // its answers are decided otherwise, not its request
-	Open      bool      `json:"open"`   // true of one reading: who opened it is not known
+	Action    string    `json:"action" enum:"accept,reject" doc:"What the log says was done."`
+	Reply     bool      `json:"reply" doc:"Its answers are decided otherwise, not its request."`
+	Open      bool      `json:"open" doc:"True of one reading: who opened it is not known."`
 	Records   uint64    `json:"records"`
 	First     Time      `json:"first_seen"`
 	Last      Time      `json:"last_seen"`
@@ -67,7 +66,7 @@ type VerifyConnection struct {
 
 // VerifySay is what one policy says.
 type VerifySay struct {
-	Verdict string   `json:"verdict"` // allow, deny or unknown
+	Verdict string   `json:"verdict" enum:"allow,deny,unknown"`
 	Stage   string   `json:"stage"`
 	Rules   []string `json:"rules"`
 }
@@ -80,8 +79,8 @@ type VerifyPath struct {
 	Direction  string       `json:"direction"`
 	Opened     []VerifyPart `json:"opened"`
 	Closed     []VerifyPart `json:"closed"`
-	More       bool         `json:"more"`   // there are more parts than are listed
-	Unsure     bool         `json:"unsure"` // peers that are not known were taken the way that finds more
+	More       bool         `json:"more" doc:"There are more parts than are listed."`
+	Unsure     bool         `json:"unsure" doc:"Peers that are not known were taken the way that finds more."`
 }
 
 // VerifyPart is a set of connections on which the policies differ, with one of them.
@@ -106,7 +105,7 @@ type VerifyInput struct {
 func Verify(in VerifyInput) *Verification {
 	o := in.Outcome
 	t := &o.Records
-	v := &Verification{Schema: VerifySchemaName, Tool: in.Tool, Created: TimeOf(in.Now), Tuples: o.Tuples, Unread: in.Logs.Ledger.Total(),
+	v := &Verification{Schema: VerifySchema, Tool: in.Tool, Created: TimeOf(in.Now), Tuples: o.Tuples, Unread: in.Logs.Ledger.Total(),
 		Records: VerifyRecords{t.Permitted, t.NewlyDenied, t.NewlyAllowed, t.Denied, t.Allowed, t.Unexplained, t.Unknown},
 		Broken:  []VerifyConnection{}, Opened: []VerifyConnection{}, Paths: []VerifyPath{}}
 	v.Inputs = inputsOf(in.Logs, in.Policy)
@@ -196,24 +195,20 @@ func packet(c *policy.Conn) string {
 	return from + " -> " + to + "/" + c.Proto.Name()
 }
 
-// WriteVerification writes v as indented JSON.
-func WriteVerification(w io.Writer, v *Verification) error {
-	var buf bytes.Buffer
-	enc := json.NewEncoder(&buf)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	if err := enc.Encode(v); err != nil {
-		return fmt.Errorf("verification: %w", err)
-	}
-	_, err := w.Write(escapeHidden(buf.Bytes()))
-	return err
+// VerificationJSON writes v as indented JSON.
+func VerificationJSON(w io.Writer, v *Verification) error { return writeJSON(w, completed(v)) }
+
+// VerifyJSONSchema returns the JSON Schema (2020-12) of [Verification].
+func VerifyJSONSchema() []byte {
+	return schemaOf(reflect.TypeFor[Verification](), "sgadvise verification", VerifySchema,
+		"What would be different under a proposed policy, for the observed traffic and whatever the traffic.")
 }
 
 // The rows of one list that the brief text shows.
 const briefVerify = 25
 
-// TextVerification writes v for a terminal.
-func TextVerification(w io.Writer, v *Verification, o Options) error {
+// VerificationText writes v for a terminal.
+func VerificationText(w io.Writer, v *Verification, o Options) error {
 	if o.Width <= 0 {
 		o.Width = 100
 	}
@@ -226,25 +221,9 @@ func TextVerification(w io.Writer, v *Verification, o Options) error {
 	}
 	t.linef("%s  %s", t.paint(colour, mark), t.paint(bold, c.Headline))
 	t.linef("")
-	r := &c.Records
 	tab := &table{head: []string{"Records", "", ""}, bend: 2, right: []int{1}}
-	for _, row := range []struct {
-		name  string
-		n     uint64
-		about string
-	}{
-		{"permitted", r.Permitted, "passed, and pass under both policies"},
-		{"newly denied", r.NewlyDenied, "passed, and the proposed policy denies them"},
-		{"newly allowed", r.NewlyAllowed, "are denied at present, and the proposed policy allows them"},
-		{"denied", r.Denied, "were rejected, and both policies deny them"},
-		{"allowed", r.Allowed, "were rejected though both policies allow them: late packets, another layer"},
-		{"unexplained", r.Unexplained, "passed though neither policy allows them: replies, older rules, another time"},
-		{"unknown", r.Unknown, "cannot be judged: peers that cannot be resolved, or who opened them"},
-		{"unread", c.Unread, "could not be read or are of an unsupported kind"},
-	} {
-		if row.n > 0 || row.name == "newly denied" {
-			tab.add(row.name, number(row.n), row.about)
-		}
+	for _, row := range c.counts() {
+		tab.add(row[0], row[1], row[2])
 	}
 	t.table(tab)
 	t.verifyConnections("Newly denied", "observed connections that would break", c.Broken)
@@ -300,19 +279,103 @@ func (t *textView) verifyConnections(name, about string, cs []VerifyConnection) 
 		return
 	}
 	t.heading(name, about)
-	tab := &table{head: []string{"Interface", "Connection", "Records", "Last seen", "Now", "Then"}, bend: 5, right: []int{2}}
+	tab := &table{head: []string{"Connection", "Records", "Last seen", "What decides"}, bend: 3, right: []int{1}}
 	shown := firstOf(cs, t.limit(briefVerify))
 	for i := range shown {
-		c := &shown[i]
-		what := ruleText(c.Direction, "", c.Protocol, c.Ports, c.Peer)
-		if c.Reply {
-			what += "\nits answers"
-		}
-		if c.Open {
-			what += "\nif so opened"
-		}
-		tab.add(c.Interface, what, number(c.Records), minute(c.Last), c.Old.text(), c.New.text())
+		x := shown[i].cells()
+		tab.add(x[0]+"\n"+x[1], x[2], x[3], "now "+x[4]+"\nthen "+x[5])
 	}
 	t.table(tab)
 	t.rest(len(shown), len(cs), "connections")
+}
+
+// counts lists the records that there are, by what both policies say of them.
+func (v *Verification) counts() (rows [][3]string) {
+	r := &v.Records
+	for _, row := range []struct {
+		name  string
+		n     uint64
+		about string
+	}{
+		{"permitted", r.Permitted, "passed, and pass under both policies"},
+		{"newly denied", r.NewlyDenied, "passed, and the proposed policy denies them"},
+		{"newly allowed", r.NewlyAllowed, "are denied at present, and the proposed policy allows them"},
+		{"denied", r.Denied, "were rejected, and both policies deny them"},
+		{"allowed", r.Allowed, "were rejected though both policies allow them: late packets, another layer"},
+		{"unexplained", r.Unexplained, "passed though neither policy allows them: replies, older rules, another time"},
+		{"unknown", r.Unknown, "cannot be judged: peers that cannot be resolved, or who opened them"},
+		{"unread", v.Unread, "could not be read or are of an unsupported kind"},
+	} {
+		if row.n > 0 || row.name == "newly denied" {
+			rows = append(rows, [3]string{row.name, number(row.n), row.about})
+		}
+	}
+	return rows
+}
+
+// cells are one row for c: where, what, how often, when, and what both policies say.
+func (c *VerifyConnection) cells() [6]string {
+	what := ruleText(c.Direction, "", c.Protocol, c.Ports, c.Peer)
+	if c.Reply {
+		what += "\nits answers"
+	}
+	if c.Open {
+		what += "\nif so opened"
+	}
+	return [6]string{c.Interface, what, number(c.Records), minute(c.Last), c.Old.text(), c.New.text()}
+}
+
+// markdownVerify bounds the rows of each list of the Markdown view.
+const markdownVerify = 100
+
+// VerificationMarkdown writes v as GitHub-flavoured Markdown.
+func VerificationMarkdown(w io.Writer, v *Verification) error {
+	var b strings.Builder
+	m := mdView{w: &b}
+	c := cleaned(v)
+	m.linef("# Verification\n")
+	m.linef("**%s**", escape(upperFirst(c.Headline)))
+	m.head("Records", ">", "")
+	for _, row := range c.counts() {
+		m.row(escape(row[0]), row[1], escape(row[2]))
+	}
+	for _, part := range []struct {
+		title string
+		list  []VerifyConnection
+	}{{"Newly denied", c.Broken}, {"Newly allowed", c.Opened}} {
+		if len(part.list) == 0 {
+			continue
+		}
+		m.linef("\n## %s", part.title)
+		m.head("Interface", "Connection", ">Records", "Last seen", "Now", "Then")
+		shown := firstOf(part.list, markdownVerify)
+		for i := range shown {
+			x := shown[i].cells()
+			m.row(escape(x[0]), strings.ReplaceAll(escape(x[1]), "\n", "<br>"), x[2], x[3], escape(x[4]), escape(x[5]))
+		}
+		m.rest(len(shown), len(part.list), "connections")
+	}
+	if len(c.Paths) > 0 {
+		m.linef("\n## Differences of the policies, whatever the traffic")
+		m.head("Where", "Change", "Services", "Peers", "For example")
+		n, all := 0, 0
+		for i := range c.Paths {
+			p := &c.Paths[i]
+			for k, parts := range [2][]VerifyPart{p.Opened, p.Closed} {
+				for j := range parts {
+					if all++; n == markdownVerify {
+						continue
+					}
+					n++
+					x := &parts[j]
+					m.row(strings.ReplaceAll(escape(p.where()), "\n", "<br>"), [2]string{"opens", "closes"}[k], escape(x.Services), escape(x.Peers),
+						escape(x.Witness+": "+x.Old.text()+", then "+x.New.text()))
+				}
+			}
+		}
+		m.rest(n, all, "parts")
+	}
+	m.linef("\n<sub>%s %s, document %s</sub>", escape(c.Tool.Name), escape(c.Tool.Version), escape(c.Schema))
+	_, err := io.WriteString(w, b.String())
+	return err
 }

@@ -60,6 +60,7 @@ var commands = []func(streams) *cobra.Command{
 	newAnalyze,
 	newEffective,
 	newExplain,
+	newVerify,
 	newChecks,
 	newSchema,
 	newVersion,

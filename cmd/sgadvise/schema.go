@@ -14,11 +14,12 @@ var schemas = []struct {
 	{"report", reports.Schema},
 	{"effective", reports.EffectiveJSONSchema},
 	{"explain", reports.ExplainJSONSchema},
+	{"verify", reports.VerifyJSONSchema},
 }
 
 func newSchema(s streams) *cobra.Command {
 	return &cobra.Command{
-		Use:   "schema [report|effective|explain]",
+		Use:   "schema [report|effective|explain|verify]",
 		Short: "Print the JSON Schema of the report, or of another document",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {

@@ -4,13 +4,14 @@
 //
 //	go run ./testdata/demo/make/clusters -out ./testdata/demo/clusters
 //
-// It writes DIR/policy and DIR/logs, always the same. The story is the one of the
+// It writes DIR/policy, DIR/plan.json and DIR/logs, always the same. The story is the one of the
 // cloud's own guide: the web servers of 10.2.0.0/24 ask the databases of 10.1.0.0/24 on
 // port 5432, the databases talk to one another on 2379 and 5432, and nobody wrote rules
 // for that, because members of a basic group may talk anyway. Every name is invented;
 // public addresses are those that RFC 5737 keeps for documentation.
 //
-// policy.go holds the groups with what is wrong about them, traffic.go who talks to whom.
+// policy.go holds the groups with what is wrong about them, plan.go a change that breaks
+// something, traffic.go who talks to whom.
 package main
 
 import (
@@ -36,6 +37,9 @@ func main() {
 		os.Exit(2)
 	}
 	err := writePolicy(filepath.Join(*out, "policy"))
+	if err == nil {
+		err = writePlan(*out)
+	}
 	if err == nil {
 		err = writeLogs(filepath.Join(*out, "logs"))
 	}

@@ -63,6 +63,30 @@
 // nothing missing but what it declares and the groups and lists that it refers to and
 // does not hold.
 //
+// # Terraform
+//
+// What "terraform show -json" (or tofu) prints of a plan or a state, and a stored state
+// of version 4 (the kind "tfstate"), declare a policy: security groups with their rules
+// in every style, network ACLs, and the interfaces, subnets and prefix lists that go
+// with them, of both clouds and in modules. Every rule has the address of its resource.
+// A plan is read as what will be.
+//
+// What is not there yet has its address for an id, and others find it by the references
+// of the configuration, through variables and outputs. What is unknown until apply is
+// unknown here: a rule with an unknown peer may match anyone, one with unknown ports any
+// port, and a rule whose group cannot be told may be in each new one. Terraform prints
+// neither local values nor dynamic blocks, so some of what it knows is unknown.
+//
+// The lists at a group or ACL that are not written there are copies of what the cloud
+// had: what the plan removes by resources of their own is taken out of them. Of groups
+// that Terraform does not keep only the declared rules are here; the rules named
+// "undeclared-…" stand for the others, and "removed-…" for what the plan takes away.
+//
+// Read together with a cloud's own exports, Terraform only declares: the exports' rules
+// are in force and get the addresses of the resources that declare the same, and
+// "terraform drift" in Missing counts what differs. [Overlay] shows what a proposed
+// policy makes of the one in force.
+//
 // # What the package does not do
 //
 // It judges nothing, resolves no reference and reads no history: groups and lists

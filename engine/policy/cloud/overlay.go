@@ -181,7 +181,7 @@ func overlayACLs(old, proposed *policy.Snapshot) []policy.ACL {
 		for _, s := range was.Subnets {
 			switch {
 			case claimed[s] != "":
-			case part:
+			case part || proposed.MissingWhat(subnetsOf(a.ID)):
 				a.Subnets = append(a.Subnets, s)
 			default:
 				left[s] = a.VPC

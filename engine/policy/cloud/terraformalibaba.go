@@ -179,98 +179,14 @@ func (r *tfReader) alibabaACL(res *tfResource) error {
 			part.inline = append(part.inline, rule)
 		}
 	}
-	filtered, _ := a.blocks("resources")
+	filtered, known := a.blocks("resources")
+	if !known && (res.expression("resources") != nil || res.cloudID() != "") {
+		r.missing = append(r.missing, policy.Missing{What: subnetsOf(acl.ID), Effect: "those that it filters are unknown until apply: there it is not replayed"})
+	}
 	for _, f := range filtered {
 		if id := f.text("resource_id"); id != "" && (f.text("resource_type") == "" || strings.EqualFold(f.text("resource_type"), "VSwitch")) {
 			acl.Subnets = append(acl.Subnets, id)
 		}
 	}
 	return r.describeACL(res, a, acl, part)
-}
-
-func (r *tfReader) alibabaInterface(res *tfResource) error {
-	if res.gone {
-		return nil
-	}
-	a := res.attributes()
-	f := policy.Interface{ID: res.id(), Platform: alibabaPlatform.ID, Subnet: r.subnetOf(a, "vswitch_id"), Instance: a.text("instance_id"),
-		Name: cmp.Or(a.label("network_interface_name"), a.label("name"), a.label("description"))}
-	key := "security_group_ids"
-	if a.v.at(key).isNull() {
-		key = "security_groups"
-	}
-	f.Groups = groupsOf(a, key, tfAlibabaGroups)
-	return r.addInterface(&r.interfaces, res, a, f, []string{"primary_ip_address", "private_ip"}, []string{"private_ip_addresses", "private_ips", "ipv6_addresses"},
-		[]string{"ipv4_prefixes", "ipv6_prefixes"})
-}
-
-// alibabaInstance reads the primary interface of an instance.
-func (r *tfReader) alibabaInstance(res *tfResource) error {
-	if res.gone {
-		return nil
-	}
-	a := res.attributes()
-	f := policy.Interface{ID: cmp.Or(a.text("network_interface_id"), res.id()), Instance: res.id(), Platform: alibabaPlatform.ID,
-		Name: a.label("instance_name"), Subnet: r.subnetOf(a, "vswitch_id")}
-	f.Groups = groupsOf(a, "security_groups", tfAlibabaGroups)
-	return r.addInterface(&r.primary, res, a, f, []string{"primary_ip_address", "private_ip"}, []string{"secondary_private_ips", "ipv6_addresses"}, nil)
-}
-
-// buildInterfaces joins interfaces with those of instances, and with the groups that
-// resources of their own put on them.
-func (r *tfReader) buildInterfaces() ([]policy.Interface, error) {
-	id := func(f *policy.Interface) string { return f.ID }
-	out, err := onlyOnce("network interface", r.interfaces, id, formatInterface)
-	if err != nil {
-		return nil, err
-	}
-	at := make(map[string]int)
-	for i := range out {
-		at[out[i].ID] = i
-	}
-	of, err := onlyOnce("network interface", r.primary, id, formatInterface)
-	if err != nil {
-		return nil, err
-	}
-	for _, f := range of {
-		if i, ok := at[f.ID]; ok {
-			out[i].Instance, out[i].Name = cmp.Or(out[i].Instance, f.Instance), cmp.Or(out[i].Name, f.Name)
-			continue
-		}
-		at[f.ID] = len(out)
-		out = append(out, f)
-	}
-	vpcs := make(map[string]string)
-	for _, s := range r.subnets {
-		vpcs[s.v.ID] = s.v.VPC
-	}
-	for i := range out {
-		out[i].VPC = cmp.Or(out[i].VPC, vpcs[out[i].Subnet])
-	}
-	for _, removed := range []bool{true, false} {
-		for _, l := range r.attached {
-			i, ok := at[l.to]
-			switch {
-			case l.removed != removed:
-			case !ok:
-				r.missing = append(r.missing, policy.Missing{What: "effect of " + l.r.address, Effect: "the interface that it changes is not here: it is left out"})
-			case removed:
-				out[i].Groups = without(out[i].Groups, l.from)
-			default:
-				out[i].Groups = sortStrings(append(out[i].Groups, l.from))
-			}
-		}
-	}
-	return out, nil
-}
-
-// without returns a copy of all without one.
-func without(all []string, one string) []string {
-	var out []string
-	for _, s := range all {
-		if s != one {
-			out = append(out, s)
-		}
-	}
-	return out
 }

@@ -28,8 +28,8 @@ var ExposedAdminPort = &Analyzer{
 access behind a bastion, a VPN or the provider's session service.
 
 Open to the world is what all public addresses of a family may use: also by prefixes that
-make up the whole together, such as 0.0.0.0/1 and 128.0.0.0/1, in one rule or in several of
-one group. What stronger rules deny to all of them, on every interface where the rule is in
+are the whole together, such as 0.0.0.0/1 and 128.0.0.0/1, in one rule or in several of one
+group. What stronger rules deny to all of them, on every interface where the rule is in
 force, is not open. This holds for the other checks of exposed ports, too.`,
 	Run: func(p *Pass) []Finding {
 		return exposed(p, groupRules, func(o *opening) string { return portList(o.ports(adminPorts, flow.TCP, flow.UDP)) })

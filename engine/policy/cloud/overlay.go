@@ -19,7 +19,8 @@ import (
 // manage) the rules of old stay, less those that the plan removes. An interface keeps
 // what proposed leaves empty. A subnet that proposed gives to one network ACL is taken
 // from the others; one that it takes away falls to the default ACL of the VPC. A prefix
-// list of which the plan changes a part is not known any more.
+// list of which the plan changes a part is not known any more. What a plan destroys stays:
+// nothing that is left uses such a group.
 //
 // Missing names what old lacks and proposed does not bring, what proposed itself could
 // not know, and the groups and lists that the result refers to and does not hold.

@@ -275,6 +275,9 @@ func startsJSON(data []byte) bool {
 
 // unclaimed is the error for a named file that no cloud recognises.
 func (f *file) unclaimed() error {
+	if bytes.HasPrefix(f.data, []byte("PK\x03\x04")) {
+		return fmt.Errorf("%s: an archive; a Terraform plan is printed by: terraform show -json %s", f.path, f.path)
+	}
 	if !f.isJSON {
 		return fmt.Errorf("%s: neither JSON nor the policy language", f.path)
 	}

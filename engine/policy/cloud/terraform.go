@@ -396,7 +396,7 @@ func tfKey(index any) string {
 // readTerraform adds to s what the plans and states in files declare. Where s already
 // holds a group or ACL of the cloud's own exports, that one is in force.
 func readTerraform(files []*file, s *policy.Snapshot) error {
-	r := &tfReader{owners: make(map[tfOwnerID]*tfOwner)}
+	r := &tfReader{owners: make(map[tfOwnerID]*tfOwner), subnetPlatforms: make(map[string]string)}
 	markFresh(files)
 	for _, f := range files {
 		for _, doc := range f.plans {

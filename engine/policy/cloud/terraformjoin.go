@@ -17,6 +17,8 @@ type tfDeclared struct {
 	owners     map[tfOwnerID]*tfOwner
 	platforms  []policy.Platform
 	missing    []policy.Missing
+
+	subnetPlatforms map[string]string // subnet → platform
 }
 
 // driftWhat names what declared and real policy differ in.
@@ -30,7 +32,15 @@ func (d *tfDeclared) join(s *policy.Snapshot) {
 	for i := range s.Groups {
 		exported[groupPlatform(&s.Groups[i])] = true
 	}
-	exportedACLs, exportedInterfaces, exportedSubnets := len(s.ACLs) > 0, len(s.Interfaces) > 0, len(s.Subnets) > 0
+	exportedInterfaces := make(map[string]bool) // likewise
+	for i := range s.Interfaces {
+		exportedInterfaces[s.Interfaces[i].Platform] = true
+	}
+	// ACLs and subnets do not say whose they are: there the platforms that are here tell.
+	exportedACLs, exportedSubnets := make(map[string]bool), make(map[string]bool)
+	for _, p := range s.Platforms {
+		exportedACLs[p.ID], exportedSubnets[p.ID] = len(s.ACLs) > 0, len(s.Subnets) > 0
+	}
 	noted := make(map[string]bool)
 	for i := range d.groups {
 		g := &d.groups[i]
@@ -53,7 +63,7 @@ func (d *tfDeclared) join(s *policy.Snapshot) {
 		case at >= 0:
 			d.address(s, d.owners[tfOwnerID{a.ID, true}], s.ACLs[at].Rules, a.Rules)
 			noted[a.ID] = true
-		case exportedACLs:
+		case exportedACLs[d.owners[tfOwnerID{a.ID, true}].platform().ID]:
 			d.notInForce(s, "network-acl "+a.ID, a.Rules)
 			noted[a.ID] = true
 		default:
@@ -61,11 +71,15 @@ func (d *tfDeclared) join(s *policy.Snapshot) {
 		}
 	}
 	// Of members and subnets the exports know all or none.
-	if !exportedInterfaces {
-		s.Interfaces = append(s.Interfaces, d.interfaces...)
+	for _, f := range d.interfaces {
+		if !exportedInterfaces[f.Platform] {
+			s.Interfaces = append(s.Interfaces, f)
+		}
 	}
-	if !exportedSubnets {
-		s.Subnets = append(s.Subnets, d.subnets...)
+	for _, sub := range d.subnets {
+		if !exportedSubnets[d.subnetPlatforms[sub.ID]] {
+			s.Subnets = append(s.Subnets, sub)
+		}
 	}
 	for _, l := range d.lists {
 		if at := slices.IndexFunc(s.Lists, func(x policy.PrefixList) bool { return x.ID == l.ID }); at < 0 {
@@ -82,13 +96,16 @@ func (d *tfDeclared) join(s *policy.Snapshot) {
 			s.Missing = append(s.Missing, m)
 		}
 	}
+	all := func(exported map[string]bool) bool {
+		return !slices.ContainsFunc(d.platforms, func(p policy.Platform) bool { return !exported[p.ID] })
+	}
 	for _, m := range []struct {
 		what, effect string
 		here         bool
 	}{
-		{"network-interfaces", "Terraform holds only the interfaces that it makes itself: members of groups are incomplete, so rules that name a group are unknown", exportedInterfaces},
-		{"network-acls", "Terraform holds only the network ACLs that it manages itself: others are not replayed", exportedACLs},
-		{"subnets", "Terraform holds only the subnets that it manages itself: network ACLs of others are not replayed", exportedSubnets},
+		{"network-interfaces", "Terraform holds only the interfaces that it makes itself: members of groups are incomplete, so rules that name a group are unknown", all(exportedInterfaces)},
+		{"network-acls", "Terraform holds only the network ACLs that it manages itself: others are not replayed", all(exportedACLs)},
+		{"subnets", "Terraform holds only the subnets that it manages itself: network ACLs of others are not replayed", all(exportedSubnets)},
 		{"flow-logs", "it is not known whether accepted and rejected traffic are both logged", len(s.FlowLogs) > 0},
 		{"history", "rules and memberships are those of the plan or state; rule ages are not known", false},
 	} {

@@ -124,12 +124,24 @@ func TestCloudsAreReadTogether(t *testing.T) {
 	}
 	// A new group of one cloud is read though groups of the other are exported.
 	dir := write(t, map[string]string{"a.json": exported, "b.json": planJSON(t,
-		change{"alicloud_security_group.new", "create", "", `{"security_group_name": "new", "vpc_id": "vpc-1"}`, `{"id": true, "inner_access_policy": true}`, ""})})
+		change{"alicloud_security_group.new", "create", "", `{"security_group_name": "new", "vpc_id": "vpc-1"}`, `{"id": true, "inner_access_policy": true}`, ""},
+		change{"alicloud_network_interface.db", "no-op", "", `{"id": "eni-a", "security_group_ids": ["sg-a"], "primary_ip_address": "10.1.0.5"}`, "", ""},
+		change{"aws_network_interface.gone", "no-op", "", `{"id": "eni-9", "security_groups": ["sg-1"], "private_ip": "10.1.0.9"}`, "", ""},
+		change{"alicloud_vswitch.a", "no-op", "", `{"id": "vsw-a", "cidr_block": "10.1.0.0/24"}`, "", ""})})
 	if s, _, err = Read([]string{dir}, Options{}); err != nil {
 		t.Fatal(err)
 	}
 	if g, ok := s.Group("alicloud_security_group.new"); !ok || !g.Intra || !g.EgressOpen {
 		t.Errorf("group %v", g)
+	}
+	if _, ok := s.Interface("eni-a"); !ok {
+		t.Error("the interface of the other cloud was lost")
+	}
+	if _, ok := s.Interface("eni-9"); ok {
+		t.Error("an interface that the export does not have")
+	}
+	if len(s.Subnets) != 1 {
+		t.Errorf("subnets %v", s.Subnets)
 	}
 }
 

@@ -27,6 +27,7 @@ func (r *tfReader) subnet(res *tfResource) error {
 	}
 	if s.Blocks = sortPrefixes(s.Blocks); len(s.Blocks) > 0 {
 		r.subnets = append(r.subnets, located[policy.Subnet]{s, res.pos})
+		r.subnetPlatforms[s.ID] = tfPlatform(res.typ).ID
 	} else {
 		r.missing = append(r.missing, policy.Missing{What: "subnet " + s.ID, Effect: "its address block is unknown until apply: its network ACL is not replayed"})
 	}

@@ -27,6 +27,8 @@ type tfReader struct {
 	unplaced   []tfRule // rules whose group is unknown until apply
 	platforms  []policy.Platform
 	missing    []policy.Missing
+
+	subnetPlatforms map[string]string // subnet → platform
 }
 
 // tfOwner is a group or an ACL as the resources see it.
@@ -93,15 +95,28 @@ func (r *tfReader) owner(id string, acl, alibaba bool) *tfOwner {
 	return o
 }
 
-// platform notes that resources of a platform are here.
-func (r *tfReader) platform(typ string) {
-	p := awsPlatform
-	if strings.HasPrefix(typ, "alicloud_") {
-		p = alibabaPlatform
+// platform is the platform of o.
+func (o *tfOwner) platform() policy.Platform {
+	if o.alibaba {
+		return alibabaPlatform
 	}
+	return awsPlatform
+}
+
+// platform notes that resources of the platform of a type are here.
+func (r *tfReader) platform(typ string) {
+	p := tfPlatform(typ)
 	if !slices.ContainsFunc(r.platforms, func(q policy.Platform) bool { return q.ID == p.ID }) {
 		r.platforms = append(r.platforms, p)
 	}
+}
+
+// tfPlatform is the platform of a type of resources.
+func tfPlatform(typ string) policy.Platform {
+	if strings.HasPrefix(typ, "alicloud_") {
+		return alibabaPlatform
+	}
+	return awsPlatform
 }
 
 // place gives a rule by a resource of its own to the owner that attribute names.
@@ -174,7 +189,8 @@ func (r *tfReader) build(s *policy.Snapshot) error {
 	if err != nil {
 		return err
 	}
-	d := &tfDeclared{groups: groups, acls: acls, interfaces: interfaces, subnets: subnets, lists: lists, owners: r.owners, platforms: r.platforms, missing: r.missing}
+	d := &tfDeclared{groups: groups, acls: acls, interfaces: interfaces, subnets: subnets, lists: lists, owners: r.owners, platforms: r.platforms, missing: r.missing,
+		subnetPlatforms: r.subnetPlatforms}
 	d.join(s)
 	return nil
 }

@@ -92,6 +92,9 @@ func (v *RuleVerdict) judge(s *policy.Snapshot, ev *Evidence, cov *covered, boxe
 	case v.evidence.others != "":
 		return CannotJudge, v.evidence.others
 	case u.Possible > 0:
+		if ev.history != nil {
+			return CannotJudge, fmt.Sprintf("it may have decided %s whose opener or match is not known, or would have, had it been in force as it is", plural(int(u.Possible), "connection"))
+		}
 		return CannotJudge, fmt.Sprintf("it may have decided %s whose opener or match is not known", plural(int(u.Possible), "connection"))
 	}
 	dead := deadReference(v.Rule)

@@ -243,6 +243,8 @@ func TestAlibabaPages(t *testing.T) {
 		{"a token after a full page", enis(page(1, 1, 1, token), "a"), "NextToken left"},
 		{"regions page apart", enis(page(1, 1, 2, `, "RegionId": "x"`), "a") + enis(page(2, 1, 2, `, "RegionId": "x"`), "b") + enis(page(1, 5, 1, `, "RegionId": "y"`), "c"), ""},
 		{"a page of one region only", enis(page(1, 1, 2, `, "RegionId": "x"`), "a") + enis(page(2, 1, 2, `, "RegionId": "y"`), "b"), "network-interfaces of x: truncated export: 1 of 2 pages"},
+		{"zones of a region page together", `{"PageNumber": 1, "PageSize": 1, "TotalCount": 2, "NetworkInterfaceSets": {"NetworkInterfaceSet": [{"NetworkInterfaceId": "a", "ZoneId": "cn-x-b"}]}}
+{"PageNumber": 2, "PageSize": 1, "TotalCount": 2, "NetworkInterfaceSets": {"NetworkInterfaceSet": [{"NetworkInterfaceId": "b", "ZoneId": "cn-x-c"}]}}`, ""},
 		{"rules of a group", groupDoc(token) + "\n" + groupDoc(""), ""},
 		{"rules of a group, cut", groupDoc(token), "security-group-attributes of sg-1: truncated export"},
 		{"rules of another group", groupDoc(token) + strings.Replace(groupDoc(""), "sg-1", "sg-2", 1), "security-group-attributes of sg-1: truncated export"},

@@ -127,12 +127,13 @@ func TestAlibabaRulesWithoutIds(t *testing.T) {
 func TestAlibabaClassicGroup(t *testing.T) {
 	doc := `{"SecurityGroupId": "sg-1", "Permissions": {"Permission": [` + aRule(`"PortRange": "80/80", "SourceCidrIp": "10.0.0.0/8"`) + `]}}`
 	s := mustRead(t, doc)
-	if r := s.Rules()[0]; r.Editable || !s.MissingWhat("vpc of group sg-1") {
+	declared := func(r *policy.Rule) bool { return !r.Implicit }
+	if r := s.Rules()[slices.IndexFunc(s.Rules(), declared)]; r.Editable || !s.MissingWhat("vpc of group sg-1") {
 		t.Errorf("editable %v, missing %v", r.Editable, missingWhats(s))
 	}
 	// An interface shows that the export only left the VPC out.
 	s = mustRead(t, doc+`{"NetworkInterfaceSets": {"NetworkInterfaceSet": [{"NetworkInterfaceId": "eni-1", "SecurityGroupIds": ["sg-1"]}]}}`)
-	if i := slices.IndexFunc(s.Rules(), func(r *policy.Rule) bool { return !r.Implicit }); !s.Rules()[i].Editable {
+	if i := slices.IndexFunc(s.Rules(), declared); !s.Rules()[i].Editable {
 		t.Error("not editable though attached")
 	}
 }

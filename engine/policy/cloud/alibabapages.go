@@ -100,7 +100,7 @@ func alibabaPageOf(members []member, under string) (p *alibabaPage, known bool, 
 	p = &alibabaPage{head: make(map[string]alibabaText), under: under}
 	for _, m := range members {
 		var t alibabaText
-		if json.Unmarshal(m.raw, &t) == nil {
+		if m.raw[0] != '{' && m.raw[0] != '[' && json.Unmarshal(m.raw, &t) == nil {
 			p.head[m.name] = t
 		}
 	}
@@ -289,7 +289,7 @@ func completeTurns(what string, turns []alibabaTurn) error {
 		if len(seen) < pages {
 			here, of = len(seen), pages
 		}
-		ended = ended || t.number >= pages
+		ended = true // or the check above says what is missing
 	}
 	switch {
 	case of > 0:

@@ -2,12 +2,43 @@
 //
 // [Read] takes files, folders, globs and "-", recognises each file by its content
 // against the table [Clouds] and returns one sealed snapshot, with what was read
-// from where as [Input] values. Two families are known: the JSON that "aws ec2
-// describe-…" prints, and the policy language below. An AWS export may be plain,
+// from where as [Input] values. Known are the JSON that "aws ec2
+// describe-…" and "aliyun ecs Describe…" print, what "terraform show -json" prints,
+// and the policy language below. An export may be plain,
 // one level down in another tool's wrapper, in pages, several documents in a file,
 // gzipped; its keys are found whatever their case ("SecurityGroups",
 // "securityGroups", "security_groups"). What is absent is named in
 // Snapshot.Missing with what follows from that.
+//
+// # Exports of Alibaba Cloud
+//
+// Read are the replies of DescribeSecurityGroups (the types of groups),
+// DescribeSecurityGroupAttribute (their rules, a document for each group),
+// DescribeNetworkInterfaces, DescribePrefixListAttributes, DescribePrefixLists,
+// DescribePortRangeListEntries (whose list the reply does not say: in a file named
+// after it, or wrapped as {"prl-1": …}), DescribeNetworkAcls,
+// DescribeNetworkAclAttributes, DescribeVSwitches and DescribeFlowLogs, with the lists
+// in their wrappers ({"Permissions": {"Permission": […]}}) or bare. DescribeInstances
+// knows the groups of primary interfaces only, so it stands in where
+// DescribeNetworkInterfaces is absent. Pages that are counted, or that leave a token,
+// must all be there.
+//
+//   - A rule's priority is its rank; Accept is allow, Drop is deny.
+//   - PortRange is the service's port in both directions, SourcePortRange the other
+//     side's. All ports of TCP or UDP are 1-65535, also where -1/-1 is written: port 0
+//     is matched by rules for all protocols alone. Any source port is no restriction.
+//   - DestCidrIp of an ingress rule, SourceCidrIp of an egress rule, restrict the
+//     interface's own addresses.
+//   - A rule with a list of ports has a box for each range. Where the list is absent
+//     the rule may match wherever its peer and protocol do: it is written "at unknown".
+//   - A basic group lets out what no rule matches, and its members talk to one another
+//     unless InnerAccessPolicy is Drop; an advanced group does neither. Where the type
+//     is absent implicit rules say that it may. A group whose rules are absent may
+//     allow or deny anything.
+//   - A group of another VPC is a dead reference.
+//   - Interfaces of services are told by the resource they are for: those of ALB and
+//     NLB let in what no rule matches, those of CLB and RDS pass no network ACL.
+//   - An ACL's line is named by its place in its list, apart for each address family.
 //
 // # The policy language
 //

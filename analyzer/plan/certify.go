@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"runtime"
@@ -25,6 +26,9 @@ import (
 //
 // To spare time, rules that name another protocol or service port than the packet has
 // are left out beforehand: they cannot match.
+//
+// No row holds an ICMP type. Each that rules tell apart is asked about, since the packet
+// had one of them.
 //
 // A folded port stands for its class under the old rules only. Where it is one that
 // rules read, every class that either snapshot's bounds cut out of what was seen is
@@ -113,6 +117,7 @@ type lane struct {
 	// the whole path, and of its stateless stages.
 	local, remote           [2][]uint16
 	replyLocal, replyRemote [2][]uint16
+	icmp                    [2][]policy.TypeCode // one of each class of types that rules cut
 }
 
 func newLane(in *replay, name string) *lane {
@@ -128,6 +133,7 @@ func newLane(in *replay, name string) *lane {
 			l.local[s], l.remote[s] = bounds(path, l.local[s], l.remote[s], false)
 			l.replyLocal[s], l.replyRemote[s] = bounds(path, l.replyLocal[s], l.replyRemote[s], true)
 		}
+		l.icmp[s] = types(l.old[s], l.planned[s])
 	}
 	return l
 }
@@ -178,6 +184,41 @@ func bounds(path []policy.Stage, local, remote []uint16, statelessOnly bool) (l,
 	return slices.Compact(local), slices.Compact(remote)
 }
 
+// types returns one ICMP type and code of each class that the rules of paths tell apart:
+// those that they name, those of the same type with another code, and another type. It
+// is the unknown one where they name none.
+func types(paths ...[]policy.Stage) []policy.TypeCode {
+	var named []policy.TypeCode
+	for _, path := range paths {
+		for _, st := range path {
+			for _, t := range st.Tiers {
+				for _, rule := range t.Rules {
+					for _, m := range rule.Match {
+						if m.ICMP != policy.AnyICMP {
+							named = append(named, m.ICMP)
+						}
+					}
+				}
+			}
+		}
+	}
+	if len(named) == 0 {
+		return []policy.TypeCode{policy.AnyICMP}
+	}
+	const other = 256 // no packet has it, as no rule names it
+	out := []policy.TypeCode{{Type: other, Code: other}}
+	for _, n := range named {
+		out = append(out, policy.TypeCode{Type: n.Type, Code: other})
+		if n.Code >= 0 {
+			out = append(out, n)
+		}
+	}
+	slices.SortFunc(out, func(a, b policy.TypeCode) int {
+		return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.Code, b.Code))
+	})
+	return slices.Compact(out)
+}
+
 // asked is one question put to both snapshots.
 type asked struct {
 	conn  policy.Conn
@@ -220,7 +261,7 @@ func (in *replay) check(lanes []*lane, lo, hi int) Proof {
 			x := &readings[k]
 			ports = l.ports(ports[:0], &r, x)
 			for _, port := range ports {
-				for _, q := range questions(&r, x, port) {
+				for _, q := range l.questions(&r, x, port) {
 					a, ok := memo[q]
 					if !ok {
 						a = l.ask(q, near)
@@ -283,7 +324,7 @@ func (l *lane) ports(dst []uint16, r *store.Row, x *orient.Reading) []uint16 {
 
 // questions returns what has to be asked of r, read as x with this folded port: the
 // packet that opened the connection, and the packet as logged where that is a reply.
-func questions(r *store.Row, x *orient.Reading, port uint16) []asked {
+func (l *lane) questions(r *store.Row, x *orient.Reading, port uint16) []asked {
 	c := policy.Conn{Direction: x.Opener, Proto: r.Proto, Local: x.Local.Netip(), Remote: x.Remote.Netip(),
 		LocalPort: x.LocalPort, RemotePort: x.RemotePort, ICMP: policy.AnyICMP}
 	if r.Client != store.NoClient {
@@ -293,12 +334,22 @@ func questions(r *store.Row, x *orient.Reading, port uint16) []asked {
 			c.RemotePort = port
 		}
 	}
-	if !x.IsReply() {
-		return []asked{{c, false}}
+	out := make([]asked, 0, 2)
+	put := func(c policy.Conn, reply bool) {
+		if !c.Proto.IsICMP() {
+			out = append(out, asked{c, reply})
+			return
+		}
+		for _, c.ICMP = range l.icmp[side(c.Direction)] {
+			out = append(out, asked{c, reply})
+		}
 	}
-	back := c
-	back.Direction = x.Packet
-	return []asked{{c, false}, {back, true}}
+	put(c, false)
+	if x.IsReply() {
+		c.Direction = x.Packet
+		put(c, true)
+	}
+	return out
 }
 
 // service is what of a packet decides which rules can match it at all.

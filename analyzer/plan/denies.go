@@ -114,7 +114,7 @@ func (p *planner) needless(r *policy.Rule, on []*space.List, keep func(*space.Li
 			return "", false
 		}
 		others := keep(l, i)
-		if twin, ok := p.twinDeny(r, l, i, others); ok {
+		if twin, ok := twinDeny(p.in.Result.Snapshot, r, l, i, others); ok {
 			why = cmp.Or(why, "it says the same as "+twin.String())
 			continue
 		}
@@ -160,9 +160,9 @@ func named(refs []policy.Ref) string {
 }
 
 // twinDeny returns another deny that is as strong as r, line i of l, or stronger, and
-// names the same peer, whatever that holds, and all services of r.
-func (p *planner) twinDeny(r *policy.Rule, l *space.List, i int, keep func(int) bool) (policy.Ref, bool) {
-	snap := p.in.Result.Snapshot
+// names the same peer, whatever that holds, and all services of r. Rules of l stand in
+// snap with their references.
+func twinDeny(snap *policy.Snapshot, r *policy.Rule, l *space.List, i int, keep func(int) bool) (policy.Ref, bool) {
 	for j := range l.Lines {
 		x := l.Lines[j].Rule
 		at, ok := snap.RuleIndex(x.Ref)

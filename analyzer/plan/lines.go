@@ -24,8 +24,9 @@ func (p *planner) removeLines(w *world) []Edit {
 		acl := &w.snap.ACLs[i]
 		if p.in.Mode == ModeTighten {
 			for k := range acl.Rules {
-				if p.unusedLine(&acl.Rules[k]) {
-					remove(acl, &acl.Rules[k])
+				r := &acl.Rules[k]
+				if p.unusedLine(r, lists[aclKey{acl.ID, r.Direction}]) {
+					remove(acl, r)
 				}
 			}
 		}
@@ -55,9 +56,9 @@ func (p *planner) removeLines(w *world) []Edit {
 	return out
 }
 
-// unusedLine reports whether nothing passed line r of a network ACL and the evidence is
-// enough to say so. Why a line stays is noted.
-func (p *planner) unusedLine(r *policy.Rule) bool {
+// unusedLine reports whether nothing passed line r of a network ACL, whose list is l, and
+// the evidence is enough to say so. Why a line stays is noted.
+func (p *planner) unusedLine(r *policy.Rule, l *space.List) bool {
 	if !r.Editable || r.Implicit {
 		return false
 	}
@@ -69,8 +70,26 @@ func (p *planner) unusedLine(r *policy.Rule) bool {
 		p.note(r.Ref, because("the log could not have shown its use", ev.Why))
 	case !ev.UnusedOK:
 		p.note(r.Ref, because("no use seen, but the evidence is too thin to call it unused", ev.Why))
+	case p.doubtAbove(r, l):
+		p.note(r.Ref, "accepted traffic may have used it: whether a line above it rejects that traffic the log does not say")
 	default:
 		return true
+	}
+	return false
+}
+
+// doubtAbove reports whether a line of l that denies, and outranks r, may or may not have
+// matched accepted traffic that r may match: then r let it pass.
+func (p *planner) doubtAbove(r *policy.Rule, l *space.List) bool {
+	if l == nil {
+		return false
+	}
+	at, ok := l.Find(r.Ref)
+	for j := 0; ok && j < at; j++ {
+		x := &l.Lines[j]
+		if x.Rule.Action == policy.Deny && p.usage(x.Rule.Ref).Possible > 0 && meet(x.Perhaps, l.Lines[at].Perhaps) {
+			return true
+		}
 	}
 	return false
 }

@@ -258,9 +258,8 @@ func (o *ordered) defaults(n reach) []netset.Box {
 	return o.byDefault
 }
 
-// coveredIn is covered on the k-th class of r, whose list is o.
-func (w *world) coveredIn(o *ordered, r *rule, k int, keep func(*rule) bool, given carriers) bool {
-	at := r.in(k)
+// coveredIn is covered on a class whose list is o and where r admits what at says.
+func (w *world) coveredIn(o *ordered, r *rule, at place, keep func(*rule) bool, given carriers) bool {
 	n := o.reachOf(r.Rank, at.perhaps)
 	by := w.by[:0]
 	for i := range o.lines {

@@ -74,9 +74,21 @@ func (p *planner) states(w *world, sigs []signature) []state {
 			p.note(r.Ref, because("the evidence is too thin to narrow it", ev.Why))
 		default:
 			out[i] = open
+			if !p.seen(r.Ref) && w.doubtfulIntra(r) {
+				p.note(r.Ref, "members reach one another by the hidden intra-group rule, but something in the network passes traffic on, which may need this rule")
+			}
 		}
 	}
 	return out
+}
+
+// doubtfulIntra reports whether r is in force beside a hidden intra-group rule that is
+// not relied on.
+func (w *world) doubtfulIntra(r *rule) bool {
+	return slices.ContainsFunc(r.classes, func(c int32) bool {
+		o := w.classes[c].lists[side(r.Direction)]
+		return o != nil && w.passing(&w.classes[c]) && slices.ContainsFunc(o.lines, func(l line) bool { return l.by == byIntra })
+	})
 }
 
 func because(what, why string) string {
@@ -93,8 +105,12 @@ func because(what, why string) string {
 func (p *planner) keepFew(w *world, sigs []signature, st []state, gone []bool) {
 	var openRules []int
 	for i := range w.rules {
-		if st[i] == open && !w.rules[i].shifts {
+		switch {
+		case st[i] != open:
+		case !w.rules[i].shifts:
 			openRules = append(openRules, i)
+		case p.usage(w.rules[i].Ref).Hits == 0:
+			p.note(w.rules[i].Ref, "other rules decide before it, but its peers change without anyone's doing: what it admits tomorrow they may not")
 		}
 	}
 	if len(openRules) == 0 {

@@ -186,8 +186,18 @@ func (x *wider) needless(a, b *space.List) bool {
 		if ok && sameRule(q.Rule, b.Lines[j].Rule) {
 			continue
 		}
-		if ok || a.Redundant(i, func(j int) bool { return !left[j] }) == space.Needed {
+		if ok {
 			return false
+		}
+		keep := func(j int) bool { return !left[j] }
+		if a.Redundant(i, keep) == space.Needed {
+			at, declared := x.old.RuleIndex(q.Rule.Ref)
+			if !declared {
+				return false
+			}
+			if _, ok := twinDeny(x.old, x.old.Rules()[at], a, i, keep); !ok {
+				return false
+			}
 		}
 		left[i] = true
 	}

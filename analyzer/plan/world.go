@@ -289,14 +289,15 @@ func (w *world) covered(r *rule, keep func(*rule) bool, given carriers) bool {
 		if cl.opaque {
 			return false
 		}
+		at := r.in(k)
+		if r.odd && len(at.perhaps) == 0 {
+			return false
+		}
 		if o := cl.lists[side(r.Direction)]; o != nil {
-			if !w.coveredIn(o, r, k, keep, given) {
+			if !w.coveredIn(o, r, at, keep, given) {
 				return false
 			}
 			continue
-		}
-		if r.odd {
-			return false
 		}
 		w.by = w.by[:0]
 		same := false
@@ -320,7 +321,7 @@ func (w *world) covered(r *rule, keep func(*rule) bool, given carriers) bool {
 		if r.unsettled() {
 			return false
 		}
-		if ok, _ := netset.CoveredAll(r.boxes, w.by); !ok {
+		if ok, _ := netset.CoveredAll(at.admits.Perhaps, w.by); !ok {
 			return false
 		}
 		if ok, _ := netset.CoveredAll(r.future, w.by); !ok {

@@ -148,11 +148,11 @@ func analyze(ctx context.Context, f *analyzeFlags, s streams) error {
 		}
 		defer stop()
 	}
-	snap, inputs, err := f.readPolicy(s)
+	past, inputs, err := f.readPolicy(s)
 	if err != nil {
 		return err
 	}
-	res, read, err := f.replay(ctx, snap, st.from, st.to, s)
+	res, read, err := f.replay(ctx, past, st.from, st.to, s)
 	if err != nil {
 		return err
 	}

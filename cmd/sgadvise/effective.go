@@ -63,10 +63,11 @@ func effective(f *effectiveFlags, s streams) error {
 	if err := f.output.check(); err != nil {
 		return err
 	}
-	snap, _, err := f.readPolicy(s)
+	past, _, err := f.readPolicy(s)
 	if err != nil {
 		return err
 	}
+	snap := past.Present()
 	lists, err := listsOf(snap, subject)
 	if err != nil {
 		return unknownID(err)

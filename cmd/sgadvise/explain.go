@@ -82,15 +82,15 @@ func explainOne(ctx context.Context, f *explainFlags, s streams) error {
 	if err := f.output.check(); err != nil {
 		return err
 	}
-	snap, _, err := f.readPolicy(s)
+	past, _, err := f.readPolicy(s)
 	if err != nil {
 		return err
 	}
 	var doc *reports.Explanation
 	if f.flow != "" {
-		doc, err = f.aboutFlow(ctx, snap, flow, from, to, s)
+		doc, err = f.aboutFlow(ctx, past, flow, from, to, s)
 	} else {
-		doc, err = f.aboutRule(ctx, snap, from, to, s)
+		doc, err = f.aboutRule(ctx, past, from, to, s)
 	}
 	if err != nil {
 		return err
@@ -102,21 +102,23 @@ func explainOne(ctx context.Context, f *explainFlags, s streams) error {
 	}, s)
 }
 
-func (f *explainFlags) aboutFlow(ctx context.Context, snap *policy.Snapshot, flow explain.Flow, from, to time.Time, s streams) (*reports.Explanation, error) {
+func (f *explainFlags) aboutFlow(ctx context.Context, past *policy.History, flow explain.Flow, from, to time.Time, s streams) (*reports.Explanation, error) {
+	snap := past.Present()
 	e, err := explain.Explain(snap, flow, f.interfaces)
 	if err != nil {
 		return nil, unknownID(err)
 	}
 	var res *engine.Result
 	if len(f.logs) > 0 {
-		if res, _, err = f.replay(ctx, snap, from, to, s); err != nil {
+		if res, _, err = f.replay(ctx, past, from, to, s); err != nil {
 			return nil, err
 		}
 	}
 	return reports.BuildFlowExplanation(tool(), snap, e, res), nil
 }
 
-func (f *explainFlags) aboutRule(ctx context.Context, snap *policy.Snapshot, from, to time.Time, s streams) (*reports.Explanation, error) {
+func (f *explainFlags) aboutRule(ctx context.Context, past *policy.History, from, to time.Time, s streams) (*reports.Explanation, error) {
+	snap := past.Present()
 	rule, err := explain.Rule(snap, f.rule)
 	if err != nil {
 		return nil, unknownID(err)
@@ -126,7 +128,7 @@ func (f *explainFlags) aboutRule(ctx context.Context, snap *policy.Snapshot, fro
 		in.Top = -1
 	}
 	if len(f.logs) > 0 {
-		res, read, err := f.replay(ctx, snap, from, to, s)
+		res, read, err := f.replay(ctx, past, from, to, s)
 		if err != nil {
 			return nil, err
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -23,6 +24,7 @@ import (
 // a replay.
 type inputFlags struct {
 	logs, policy       []string
+	policyAt           []string // TIME=PATH
 	logFormat, columns string
 	from, to           string
 	maxBadRows         int64
@@ -39,7 +41,8 @@ func (f *inputFlags) registerPaths(fs *pflag.FlagSet) {
 	fs.SortFlags = false
 	f.given = fs.Changed
 	fs.StringArrayVar(&f.logs, "logs", nil, "flow logs to read (repeatable)")
-	fs.StringArrayVar(&f.policy, "policy", nil, "policy exports to read (repeatable)")
+	fs.StringArrayVar(&f.policy, "policy", nil, "policy exports to read, and records of changes (repeatable)")
+	fs.StringArrayVar(&f.policyAt, "policy-at", nil, "TIME=PATH: exports of an earlier time (repeatable)")
 }
 
 // registerLayout defines what to read of the logs.
@@ -113,19 +116,49 @@ func timeFlag(flag, text string) (time.Time, error) {
 	return t, nil
 }
 
-// readPolicy reads what --policy names.
-func (f *inputFlags) readPolicy(s streams) (*policy.Snapshot, []cloud.Input, error) {
-	snap, inputs, err := cloud.Read(f.policy, cloud.Options{Stdin: s.in})
+// readPolicy reads what --policy names, and what is known of how it was before.
+func (f *inputFlags) readPolicy(s streams) (*policy.History, []cloud.Input, error) {
+	dated, err := f.dated()
+	if err != nil {
+		return nil, nil, err
+	}
+	h, inputs, err := cloud.ReadHistory(f.policy, cloud.Options{Stdin: s.in, Dated: dated})
 	if err != nil {
 		return nil, nil, inputError(err)
 	}
-	return snap, inputs, nil
+	return h, inputs, nil
+}
+
+// dated reads the values of --policy-at. Those of one time are one snapshot.
+func (f *inputFlags) dated() ([]cloud.DatedPaths, error) {
+	var out []cloud.DatedPaths
+	for _, text := range f.policyAt {
+		at, path, ok := strings.Cut(text, "=")
+		if !ok || path == "" {
+			return nil, usageError("--policy-at: %q is not TIME=PATH", text)
+		}
+		t, err := timeFlag("policy-at", at)
+		if err != nil {
+			return nil, err
+		}
+		if path == "-" {
+			return nil, usageError("--policy-at: standard input cannot be an earlier policy")
+		}
+		i := slices.IndexFunc(out, func(d cloud.DatedPaths) bool { return d.At.Equal(t) })
+		if i < 0 {
+			i = len(out)
+			out = append(out, cloud.DatedPaths{At: t})
+		}
+		out[i].Paths = append(out[i].Paths, path)
+	}
+	return out, nil
 }
 
 // replay reads what --logs names, between from and to if they are not zero, and
-// replays it against snap.
-func (f *inputFlags) replay(ctx context.Context, snap *policy.Snapshot, from, to time.Time, s streams) (*engine.Result, *ingest.Report, error) {
-	cfg := engine.StoreConfig(snap)
+// replays it against the policy as it was at the time.
+func (f *inputFlags) replay(ctx context.Context, h *policy.History, from, to time.Time, s streams) (*engine.Result, *ingest.Report, error) {
+	snap := h.Present()
+	cfg := engine.HistoryConfig(h)
 	cfg.Workers = f.workers
 	if !from.IsZero() {
 		cfg.From = from.Unix()
@@ -156,7 +189,7 @@ func (f *inputFlags) replay(ctx context.Context, snap *policy.Snapshot, from, to
 	if err := unusable(conns, snap, read); err != nil {
 		return nil, nil, err
 	}
-	res, err := engine.Replay(ctx, conns, snap, f.workers)
+	res, err := engine.ReplayHistory(ctx, conns, h, f.workers)
 	if err != nil {
 		return nil, nil, err
 	}

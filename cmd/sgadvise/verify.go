@@ -74,7 +74,7 @@ func (f *verifyFlags) run(cmd *cobra.Command, s streams) error {
 	if now.IsZero() {
 		now = time.Now()
 	}
-	old, inputs, err := f.readPolicy(s)
+	past, inputs, err := f.readPolicy(s)
 	if err != nil {
 		return err
 	}
@@ -82,12 +82,12 @@ func (f *verifyFlags) run(cmd *cobra.Command, s streams) error {
 	if err != nil {
 		return inputError(err)
 	}
-	proposed, err := cloud.Overlay(old, given)
+	proposed, err := cloud.Overlay(past.Present(), given)
 	if err != nil {
 		return inputError(fmt.Errorf("%s: %w", f.proposed[0], err))
 	}
 	f.bounds = func(cfg *store.Config) { change.Bounds(cfg, proposed) }
-	res, read, err := f.replay(cmd.Context(), old, from, to, s)
+	res, read, err := f.replay(cmd.Context(), past, from, to, s)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"math"
 	"net/netip"
 	"slices"
 
@@ -24,9 +25,15 @@ func (h *History) findMembers() {
 	for _, id := range sortedKeys(p.Interfaces) {
 		vs := p.Interfaces[id]
 		var carried []string
-		unsure := false
 		for i := range vs {
-			unsure = unsure || vs[i].Unsettled
+			if vs[i].Unsettled && vs[i].New != nil {
+				h.unsure = append(h.unsure, addressesOf(vs[i].New)...)
+				until := int64(math.MaxInt64)
+				if i+1 < len(vs) {
+					until = vs[i+1].From
+				}
+				h.unsureUntil = max(h.unsureUntil, until)
+			}
 			for _, f := range [2]*Interface{vs[i].Old, vs[i].New} {
 				if f != nil {
 					carried = append(carried, f.Groups...)
@@ -37,25 +44,6 @@ func (h *History) findMembers() {
 		for _, g := range slices.Compact(carried) {
 			h.carriers[g] = append(h.carriers[g], id)
 			h.memberCuts[g] = append(h.memberCuts[g], times(vs)...)
-		}
-		if unsure {
-			h.unsure = append(h.unsure, id)
-		}
-	}
-	if len(h.unsure) > 0 { // they may have been members of any group
-		var cuts []int64
-		for _, id := range h.unsure {
-			cuts = append(cuts, times(p.Interfaces[id])...)
-		}
-		groups := make(map[string]bool)
-		for i := range p.Present.Groups {
-			groups[p.Present.Groups[i].ID] = true
-		}
-		for g := range p.Groups {
-			groups[g] = true
-		}
-		for g := range groups {
-			h.memberCuts[g] = append(h.memberCuts[g], cuts...)
 		}
 	}
 	for g, cuts := range h.memberCuts {
@@ -72,9 +60,58 @@ func addressesOf(f *Interface) []netip.Prefix {
 	return append(out, f.Prefixes...)
 }
 
-// members returns the addresses behind group g at time t: with new, all that may have
+// settleMembers works out the members over time of every group that matters: one that
+// rules name, or whose members may talk among themselves.
+func (h *History) settleMembers() {
+	p := &h.past
+	named := make(map[string]bool)
+	look := func(g *Group) {
+		named[g.ID] = named[g.ID] || g.Intra
+		for i := range g.Rules {
+			for _, r := range g.Rules[i].Refs() {
+				if r.Kind == GroupSet {
+					named[r.ID] = true
+				}
+			}
+		}
+	}
+	for i := range p.Present.Groups {
+		look(&p.Present.Groups[i])
+	}
+	for _, vs := range p.Groups {
+		for i := range vs {
+			for _, g := range [2]*Group{vs[i].Old, vs[i].New} {
+				if g != nil {
+					look(g)
+				}
+			}
+		}
+	}
+	for g := range named {
+		cuts := []int64{Ever}
+		cuts = append(cuts, h.memberCuts[g]...)
+		if h.unsureUntil != Ever && h.unsureUntil != math.MaxInt64 {
+			cuts = append(cuts, h.unsureUntil)
+		}
+		slices.Sort(cuts)
+		var vs []Version[[]netip.Prefix]
+		for _, t := range slices.Compact(cuts) {
+			old, new := h.membersAt(g, t, false), h.membersAt(g, t, true)
+			v := Version[[]netip.Prefix]{From: t, Old: &old, New: &new}
+			if slices.Equal(old, new) {
+				v.New = v.Old
+			}
+			if n := len(vs); n == 0 || !slices.Equal(*vs[n-1].Old, old) || !slices.Equal(*vs[n-1].New, new) {
+				vs = append(vs, v)
+			}
+		}
+		h.memberSets[g] = vs
+	}
+}
+
+// membersAt returns the addresses behind group g at time t: with new, all that may have
 // been, else those that certainly were, as far as the groups of interfaces are in doubt.
-func (h *History) members(g string, t int64, new bool) []netip.Prefix {
+func (h *History) membersAt(g string, t int64, new bool) []netip.Prefix {
 	out := slices.Clone(h.static[g])
 	for _, id := range h.carriers[g] {
 		v := at(h.past.Interfaces[id], t)
@@ -82,37 +119,154 @@ func (h *History) members(g string, t int64, new bool) []netip.Prefix {
 			out = append(out, addressesOf(f)...)
 		}
 	}
-	for _, id := range h.unsure {
-		if v := at(h.past.Interfaces[id], t); new && v != nil && v.Unsettled && v.New != nil {
-			out = append(out, addressesOf(v.New)...)
-		}
+	if new && t < h.unsureUntil {
+		out = append(out, h.unsure...)
 	}
 	slices.SortFunc(out, ComparePrefix)
 	return slices.Compact(out)
 }
 
+// rests is what the path of an interface rests on at some time. Those that are equal give
+// equal paths.
+type rests struct {
+	own  string // what of the interface itself matters
+	deps []any  // versions, in an order that own and the versions before settle
+	both bool   // some version may have been one thing or another
+}
+
+func (r *rests) same(o *rests) bool { return r.own == o.own && slices.Equal(r.deps, o.deps) }
+
 // find finds the eras of present interface f.
 func (h *History) find(f *Interface) *eras {
 	cuts := h.candidates(f)
-	present := pathsOf(h.past.Present, f.ID)
+	present := h.restsOn(f, math.MaxInt64)
 	out := &eras{}
-	var last []Paths
+	var last rests
 	for i := -1; i < len(cuts); i++ {
 		t := int64(Ever)
 		if i >= 0 {
 			t = cuts[i]
 		}
-		now := h.paths(f, t)
+		now := h.restsOn(f, t)
 		if i >= 0 {
-			if slices.EqualFunc(now, last, samePaths) {
+			if now.same(&last) {
 				continue
 			}
 			out.cuts = append(out.cuts, t)
 		}
-		out.whens = append(out.whens, era{at: t, both: len(now) > 1, present: len(now) == 1 && samePaths(now[0], present)})
+		out.whens = append(out.whens, era{at: t, present: !now.both && now.same(&present)})
 		last = now
 	}
 	return out
+}
+
+// restsOn returns what the path of f rests on at time t.
+func (h *History) restsOn(f *Interface, t int64) rests {
+	p := &h.past
+	var out rests
+	then := f
+	if v := firstThere(p.Interfaces[f.ID], t); v != nil {
+		for _, x := range [2]*Interface{v.Old, v.New} {
+			if x != nil {
+				then = x
+			}
+		}
+		out.own = p.Present.PathKey(then) + " in " + then.Subnet
+		if v.Old != nil && v.New != nil && v.Old != v.New {
+			other := p.Present.PathKey(v.Old) + " in " + v.Old.Subnet
+			out.both = out.both || other != out.own
+			out.own += " or " + other
+		}
+		if v.Unsettled {
+			out.own, out.both = "unsettled", false
+			then = &Interface{Subnet: then.Subnet, NoACL: then.NoACL}
+		}
+	}
+	seen := make(map[string]bool)
+	members := func(id string) {
+		if seen[id] {
+			return
+		}
+		seen[id] = true
+		if vs := h.memberSets[id]; len(vs) > 0 {
+			v := at(vs, t)
+			out.deps, out.both = append(out.deps, v), out.both || v.Old != v.New
+		}
+	}
+	rules := func(g *Group) {
+		if g.Intra {
+			members(g.ID)
+		}
+		for i := range g.Rules {
+			for _, r := range g.Rules[i].Refs() {
+				if r.Kind == GroupSet {
+					members(r.ID)
+					if vs := p.Groups[r.ID]; len(vs) > 0 { // all that matters is whether it was there
+						v := at(vs, t)
+						out.deps, out.both = append(out.deps, v.Old != nil, v.New != nil), out.both || (v.Old != nil) != (v.New != nil)
+					}
+				} else if vs := p.Lists[r.ID]; len(vs) > 0 {
+					v := at(vs, t)
+					out.deps, out.both = append(out.deps, v), out.both || v.Old != v.New
+				}
+			}
+		}
+	}
+	groups := slices.Clone(then.Groups)
+	if v := firstThere(p.Interfaces[f.ID], t); v != nil && v.Old != nil && !v.Unsettled {
+		groups = append(groups, v.Old.Groups...)
+		slices.Sort(groups)
+		groups = slices.Compact(groups)
+	}
+	for _, id := range groups {
+		vs := p.Groups[id]
+		if len(vs) == 0 {
+			if g, ok := p.Present.Group(id); ok {
+				rules(g)
+			}
+			continue
+		}
+		v := at(vs, t)
+		out.deps, out.both = append(out.deps, v), out.both || v.Old != v.New
+		for _, g := range [2]*Group{v.Old, v.New} {
+			if g != nil {
+				rules(g)
+			}
+		}
+	}
+	if len(seen) > 0 {
+		out.deps = append(out.deps, t < h.lost)
+	}
+	if of := p.ACLOf[then.Subnet]; len(of) > 0 {
+		v := at(of, t)
+		out.deps, out.both = append(out.deps, v), out.both || v.Old != v.New
+	}
+	for _, id := range h.aclsOf(then.Subnet, t) {
+		if vs := p.ACLs[id]; len(vs) > 0 && !then.NoACL {
+			v := at(vs, t)
+			out.deps, out.both = append(out.deps, v), out.both || v.Old != v.New
+		}
+	}
+	return out
+}
+
+// aclsOf returns the network ACLs that subnet may have had at t.
+func (h *History) aclsOf(subnet string, t int64) []string {
+	vs := h.past.ACLOf[subnet]
+	if len(vs) == 0 {
+		if i, ok := h.past.Present.aclOf[subnet]; ok {
+			return []string{h.past.Present.ACLs[i].ID}
+		}
+		return nil
+	}
+	v := at(vs, t)
+	if v.Unsettled || v.Old == nil || v.New == nil {
+		return nil
+	}
+	if *v.Old == *v.New {
+		return []string{*v.New}
+	}
+	return []string{*v.Old, *v.New}
 }
 
 // candidates returns the times at which something changed that the path of f may rest on.
@@ -130,9 +284,12 @@ func (h *History) candidates(f *Interface) []int64 {
 		}
 	}
 	seen := make(map[SetRef]bool)
-	names := func(rs []Rule) {
-		for i := range rs {
-			for _, r := range rs[i].Refs() {
+	names := func(g *Group) {
+		if g.Intra {
+			out = append(out, times(h.memberSets[g.ID])...)
+		}
+		for i := range g.Rules {
+			for _, r := range g.Rules[i].Refs() {
 				k := SetRef{Kind: r.Kind, ID: r.ID}
 				if seen[k] {
 					continue
@@ -141,49 +298,37 @@ func (h *History) candidates(f *Interface) []int64 {
 				if r.Kind == ListSet {
 					out = append(out, times(p.Lists[r.ID])...)
 				} else {
-					out = append(append(out, h.memberCuts[r.ID]...), times(p.Groups[r.ID])...)
+					out = append(append(out, times(h.memberSets[r.ID])...), times(p.Groups[r.ID])...)
 				}
 			}
 		}
 	}
 	slices.Sort(groups)
-	groups = slices.Compact(groups)
-	intra := false
-	for _, id := range groups {
+	for _, id := range slices.Compact(groups) {
 		vs := p.Groups[id]
 		out = append(out, times(vs)...)
-		out = append(out, h.memberCuts[id]...) // for what members may do among themselves
 		if g, ok := p.Present.Group(id); ok {
-			names(g.Rules)
-			intra = intra || g.Intra
+			names(g)
 		}
 		for i := range vs {
 			for _, g := range [2]*Group{vs[i].Old, vs[i].New} {
 				if g != nil {
-					names(g.Rules)
+					names(g)
 				}
 			}
 		}
 	}
-	for _, subnet := range subnets {
+	slices.Sort(subnets)
+	for _, subnet := range slices.Compact(subnets) {
 		of := p.ACLOf[subnet]
 		out = append(out, times(of)...)
-		ids := make(map[string]bool)
-		if i, ok := p.Present.aclOf[subnet]; ok {
-			ids[p.Present.ACLs[i].ID] = true
-		}
-		for i := range of {
-			for _, id := range [2]*string{of[i].Old, of[i].New} {
-				if id != nil {
-					ids[*id] = true
-				}
+		for _, t := range append(times(of), Ever) {
+			for _, id := range h.aclsOf(subnet, t) {
+				out = append(out, times(p.ACLs[id])...)
 			}
 		}
-		for id := range ids {
-			out = append(out, times(p.ACLs[id])...)
-		}
 	}
-	if h.lost != Ever && (intra || len(seen) > 0) {
+	if h.lost != Ever {
 		out = append(out, h.lost)
 	}
 	slices.Sort(out)
@@ -242,9 +387,8 @@ func (h *History) snapshot(f *Interface, t int64, new bool) (s *Snapshot, both b
 		if i, ok := s.groups[id]; ok {
 			return &s.Groups[i]
 		}
-		s.members[id] = h.members(id, t, new)
-		if len(h.memberCuts[id]) > 0 {
-			both = both || !slices.Equal(s.members[id], h.members(id, t, !new))
+		if v := at(h.memberSets[id], t); v != nil {
+			s.members[id], both = *pick(v, new), both || v.Old != v.New
 		}
 		if g, ok := there(id); ok {
 			s.groups[id] = len(s.Groups)

@@ -28,8 +28,14 @@ type History struct {
 	lost       int64            // see Past.Lost
 	static     map[string][]netip.Prefix
 	carriers   map[string][]string // group → interfaces with versions that ever carried it
-	unsure     []string            // interfaces with versions in which their groups are not settled
 	memberCuts map[string][]int64
+	memberSets map[string][]Version[[]netip.Prefix] // of groups that matter
+	// Before unsureUntil the groups of some interfaces are not settled. They may have been
+	// any, so their addresses, unsure, may have been behind any group until the last of
+	// them is settled: to follow each by itself would cut the time of every interface
+	// whenever one of them is.
+	unsureUntil int64
+	unsure      []netip.Prefix
 }
 
 // Past is what [NewHistory] makes a history of: the present, and the versions of each
@@ -71,7 +77,6 @@ type eras struct {
 // era is one of them.
 type era struct {
 	at      int64 // a time inside it
-	both    bool  // the old and the new state of something both may have been in force
 	present bool  // the paths are those of the present
 }
 
@@ -85,12 +90,13 @@ func HistoryOf(s *Snapshot) *History { return NewHistory(Past{Present: s}) }
 // versions are in the order that sealing gives them. What p holds must not change
 // afterwards.
 func NewHistory(p Past) *History {
-	h := &History{past: p, lost: Ever, eras: make(map[string]*eras), static: make(map[string][]netip.Prefix),
-		carriers: make(map[string][]string), memberCuts: make(map[string][]int64)}
+	h := &History{past: p, lost: Ever, unsureUntil: Ever, eras: make(map[string]*eras), static: make(map[string][]netip.Prefix),
+		carriers: make(map[string][]string), memberCuts: make(map[string][]int64), memberSets: make(map[string][]Version[[]netip.Prefix])}
 	if p.Lost != 0 {
 		h.lost = p.Lost
 	}
 	h.findMembers()
+	h.settleMembers()
 	shared := make(map[string]*eras)
 	for i := range p.Present.Interfaces {
 		f := &p.Present.Interfaces[i]
@@ -225,31 +231,31 @@ func holdsRule(rs []Rule, ref Ref) bool {
 
 // grownSince returns the last time at which set r gained an address.
 func (h *History) grownSince(r SetRef) int64 {
-	since, cuts := int64(Ever), h.memberCuts[r.ID]
-	old := func(t int64) []netip.Prefix { return h.members(r.ID, t, false) } // the least it may have held
-	most := func(t int64) []netip.Prefix { return h.members(r.ID, t, true) }
+	since, sets := int64(Ever), h.memberSets[r.ID]
 	if r.Kind == ListSet {
-		vs := h.past.Lists[r.ID]
-		cuts = times(vs)
-		entries := func(t int64, new bool) []netip.Prefix {
-			if l := pick(at(vs, t), new); l != nil && l.Known {
-				return l.Entries
-			}
-			return nil
+		sets = nil
+		for _, v := range h.past.Lists[r.ID] {
+			old, new := entriesOf(v.Old), entriesOf(v.New)
+			sets = append(sets, Version[[]netip.Prefix]{From: v.From, Old: &old, New: &new})
 		}
-		old = func(t int64) []netip.Prefix { return entries(t, false) }
-		most = func(t int64) []netip.Prefix { return entries(t, true) }
 	}
-	for _, c := range cuts {
-		before := old(c - 1)
-		for _, p := range most(c) {
-			if _, ok := slices.BinarySearchFunc(before, p, ComparePrefix); !ok {
-				since = c
+	for i := 1; i < len(sets); i++ {
+		// The most that it may have held, where it certainly held less before.
+		for _, p := range *sets[i].New {
+			if _, ok := slices.BinarySearchFunc(*sets[i-1].Old, p, ComparePrefix); !ok {
+				since = sets[i].From
 				break
 			}
 		}
 	}
 	return since
+}
+
+func entriesOf(l *PrefixList) []netip.Prefix {
+	if l == nil || !l.Known {
+		return nil
+	}
+	return l.Entries
 }
 
 // Unsettled is an object of which nothing is known before a time.

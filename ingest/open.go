@@ -10,12 +10,13 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 
-	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/sgadvise/sgadvise/ingest/flowlog"
+	"github.com/sgadvise/sgadvise/ingest/inflate"
 )
 
 const (
@@ -33,8 +34,13 @@ type source struct {
 	unpacked    checkedReader // what decompresses raw, if it is compressed
 	text        *bufio.Reader // decompressed
 	compression string
+	stop        func() // ends what reads raw beside the caller
 	close       func()
 }
+
+// gzipReaders has readers to use again: logs come in many small files, and a reader
+// takes longer to make than such a file to read.
+var gzipReaders = sync.Pool{New: func() any { return new(inflate.Reader) }}
 
 // checkedReader remembers the error of a reader, to tell damage in compressed data
 // from damage in what was compressed.
@@ -74,7 +80,7 @@ func (r *rawReader) Read(p []byte) (int, error) {
 func (r *rawReader) digest() string { return fmt.Sprintf("sha256:%x", r.sum.Sum(nil)) }
 
 func openSource(path string, stdin io.Reader, total *atomic.Int64) (*source, error) {
-	s := &source{path: path, compression: compressionNone, close: func() {}}
+	s := &source{path: path, compression: compressionNone, stop: func() {}, close: func() {}}
 	var r io.Reader
 	if path == stdinPath {
 		if r = stdin; r == nil {
@@ -90,8 +96,9 @@ func openSource(path string, stdin io.Reader, total *atomic.Int64) (*source, err
 	}
 	s.raw = &rawReader{r: r, sum: sha256.New(), total: total}
 	if err := s.decompress(bufio.NewReaderSize(s.raw, rawBuffer)); err != nil {
+		err = s.fail(err)
 		s.close()
-		return nil, s.fail(err)
+		return nil, err
 	}
 	return s, nil
 }
@@ -103,8 +110,11 @@ func (s *source) decompress(br *bufio.Reader) error {
 	switch {
 	case bytes.HasPrefix(magic, []byte("\x1f\x8b")):
 		s.compression = compressionGzip
-		z, err := gzip.NewReader(br)
-		if err != nil {
+		z := gzipReaders.Get().(*inflate.Reader)
+		s.stop = func() { z.Close() } // returns nil
+		closeFile := s.close
+		s.close = func() { s.stop(); gzipReaders.Put(z); closeFile() }
+		if err := z.Reset(br); err != nil {
 			s.unpacked.err = err
 			return err
 		}
@@ -140,8 +150,16 @@ func (s *source) decompress(br *bufio.Reader) error {
 	return nil
 }
 
+// finish reads what is left of the file, so that the digest is of the whole of it.
+func (s *source) finish() error {
+	s.stop()
+	_, err := io.Copy(io.Discard, s.raw)
+	return err
+}
+
 // fail makes the InputError of an error met while reading s.
 func (s *source) fail(err error) error {
+	s.stop()
 	var done *InputError
 	switch {
 	case errors.As(err, &done):

@@ -161,7 +161,7 @@ func (p *pipeline) readFile(f *fileState) error {
 		err = p.readLines(f, s, layout)
 	}
 	if err == nil {
-		_, err = io.Copy(io.Discard, s.raw) // the digest is of the whole file
+		err = s.finish()
 	}
 	if err != nil {
 		return s.fail(err)

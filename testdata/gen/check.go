@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/klauspost/compress/gzip"
@@ -17,7 +18,7 @@ import (
 )
 
 // selfCheck makes 2,000 records in every format and reads back what was written:
-// all records are there, in every format the same, and the exports, read by the
+// all records are there, in every format and choice of fields the same, and the exports, read by the
 // program's own reader, explain the action of every opener.
 func selfCheck() error {
 	dir, err := os.MkdirTemp("", "gen")
@@ -25,10 +26,10 @@ func selfCheck() error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	o := options{records: 2000, ifaces: 40, days: 3, files: 3, clients: 1000, codec: "zstd", skip: true, seed: 1, groupRows: 500}
+	o := options{records: 2000, ifaces: 40, days: 3, files: 3, clients: 1000, fields: "v5", codec: "zstd", traffic: "mixed", skip: true, seed: 1, groupRows: 500}
 	var forms []string
-	for _, o.format = range []string{"v5", "csv", "parquet"} {
-		o.gzip = o.format == "v5"
+	for _, o.format = range []string{"text", "csv", "parquet"} {
+		o.gzip = o.format == "text"
 		o.out = filepath.Join(dir, o.format)
 		if err := generate(&o); err != nil {
 			return err
@@ -48,7 +49,44 @@ func selfCheck() error {
 			return fmt.Errorf("form %d differs from the text form", i)
 		}
 	}
+	o.format, o.gzip = "text", false
+	for _, o.fields = range []string{"v2", "custom"} {
+		o.out = filepath.Join(dir, o.fields)
+		if err := generate(&o); err != nil {
+			return err
+		}
+		text, err := readBack(o.out)
+		if err != nil {
+			return err
+		}
+		names, err := o.columns()
+		if err != nil {
+			return err
+		}
+		if want := cut(forms[0], names); text != want {
+			return fmt.Errorf("the fields of %s differ from those of v5", o.fields)
+		}
+	}
 	return replay(&o)
+}
+
+// cut returns what a log of all fields has in the named ones.
+func cut(text string, names []string) string {
+	var out strings.Builder
+	for line := range strings.Lines(text) {
+		all := strings.Fields(line)
+		if len(names) == len(v2Fields) {
+			all[0] = "2" // the version that has these fields
+		}
+		for i, name := range names {
+			if i > 0 {
+				out.WriteByte(' ')
+			}
+			out.WriteString(all[slices.Index(v5Fields, name)])
+		}
+		out.WriteByte('\n')
+	}
+	return out.String()
 }
 
 // replay asks the reference evaluator about every record that opens a TCP connection.
@@ -68,7 +106,7 @@ func replay(o *options) error {
 	}
 	paths := map[where][]policy.Stage{}
 	judged := 0
-	err = newTraffic(newWorld(o.ifaces, o.seed), o.seed, o.clients, o.skip).run(10*o.records, o.days, func(r *record) error {
+	err = newTraffic(newWorld(o.ifaces, o.seed), o).run(10*o.records, o.days, func(r *record) error {
 		if r.proto != 6 || r.flags&2 == 0 || r.flags&16 != 0 {
 			return nil
 		}

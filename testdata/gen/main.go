@@ -3,7 +3,8 @@
 //
 //	go run ./testdata/gen -records 10000000 -out flows                 # text, default fields
 //	go run ./testdata/gen -records 1000000 -format parquet -codec gzip -out flows
-//	go run ./testdata/gen -records 1000000 -format v5 -gzip -files 100 -out flows
+//	go run ./testdata/gen -records 1000000 -fields custom -gzip -files 100 -out flows
+//	go run ./testdata/gen -records 2000000 -traffic crowd -out flows   # a million clients
 //
 // It writes DIR/logs (the folders and names of flow logs in S3) and DIR/policy
 // (the output of the aws ec2 describe-… commands). The network has load balancers,
@@ -13,6 +14,9 @@
 // allow it or its opener, so a replay of the log agrees with the policy. Every
 // interface has a row on every day if there are at least ten records for each
 // interface and day on average.
+//
+// With -traffic crowd all traffic is visits of public services from the internet, two
+// records each, and hardly a client comes twice.
 package main
 
 import (
@@ -27,7 +31,7 @@ import (
 
 type options struct {
 	records, ifaces, days, files, clients int
-	format, codec, out                    string
+	format, fields, codec, traffic, out   string
 	gzip, skip                            bool
 	seed                                  uint64
 	groupRows                             int64
@@ -37,7 +41,9 @@ func main() {
 	var o options
 	flag.IntVar(&o.records, "records", 100_000, "number of records")
 	flag.IntVar(&o.ifaces, "interfaces", 500, "number of network interfaces, 10 to 4000")
-	flag.StringVar(&o.format, "format", "v2", "v2, v5 (all fields of versions 2 to 5), csv or parquet (both with the fields of v5)")
+	flag.StringVar(&o.format, "format", "text", "text, csv or parquet")
+	flag.StringVar(&o.fields, "fields", "", "v2 (14, the default of text and csv), custom (22) or v5 (all 29 of versions 2 to 5); parquet has those of v5")
+	flag.StringVar(&o.traffic, "traffic", "mixed", "mixed, or crowd: every client of the internet but once")
 	flag.StringVar(&o.codec, "codec", "snappy", "of parquet: none, snappy, gzip, zstd")
 	flag.Int64Var(&o.groupRows, "group-rows", 1_000_000, "of parquet: rows in a row group")
 	flag.IntVar(&o.days, "days", 30, "days over which the records spread")
@@ -77,7 +83,11 @@ func generate(o *options) error {
 		return fmt.Errorf("-interfaces must be 10 to 4000, -records, -days and -files at least 1, -clients at least 2")
 	}
 	w := newWorld(o.ifaces, o.seed)
-	if err := writePolicy(w, filepath.Join(o.out, "policy"), o.format); err != nil {
+	names, err := o.columns()
+	if err != nil {
+		return err
+	}
+	if err := writePolicy(w, filepath.Join(o.out, "policy"), o.format, names); err != nil {
 		return err
 	}
 	perFile := (o.records + o.files - 1) / o.files
@@ -93,7 +103,7 @@ func generate(o *options) error {
 		return file.Close()
 	}
 	n, part := 0, 0
-	err := newTraffic(w, o.seed, o.clients, o.skip).run(o.records, o.days, func(r *record) error {
+	err = newTraffic(w, o).run(o.records, o.days, func(r *record) error {
 		if n%perFile == 0 {
 			if err := finish(); err != nil {
 				return err
@@ -102,7 +112,7 @@ func generate(o *options) error {
 			if file, err = create(w, o, r.end, part); err != nil {
 				return err
 			}
-			if s, err = newSink(file, o); err != nil {
+			if s, err = newSink(file, o, names); err != nil {
 				return err
 			}
 			part++
@@ -116,14 +126,33 @@ func generate(o *options) error {
 	return finish()
 }
 
-func newSink(f io.Writer, o *options) (sink, error) {
-	switch o.format {
-	case "v2", "v5", "csv":
-		return newTextSink(f, o.format, o.gzip)
-	case "parquet":
+// columns returns the names of the fields that the options ask for.
+func (o *options) columns() ([]string, error) {
+	if o.traffic != "mixed" && o.traffic != "crowd" {
+		return nil, fmt.Errorf("traffic %q is not one of mixed, crowd", o.traffic)
+	}
+	switch {
+	case o.format == "parquet" && (o.fields == "" || o.fields == "v5"):
+		return v5Fields, nil
+	case o.format == "parquet":
+		return nil, fmt.Errorf("parquet has the fields of v5, not %s", o.fields)
+	case o.format != "text" && o.format != "csv":
+		return nil, fmt.Errorf("format %q is not one of text, csv, parquet", o.format)
+	case o.fields == "" || o.fields == "v2":
+		return v2Fields, nil
+	case o.fields == "custom":
+		return customFields, nil
+	case o.fields == "v5":
+		return v5Fields, nil
+	}
+	return nil, fmt.Errorf("fields %q are not one of v2, custom, v5", o.fields)
+}
+
+func newSink(f io.Writer, o *options, names []string) (sink, error) {
+	if o.format == "parquet" {
 		return newParquetSink(f, o.codec, o.groupRows)
 	}
-	return nil, fmt.Errorf("format %q is not one of v2, v5, csv, parquet", o.format)
+	return newTextSink(f, o.format == "csv", o.gzip, names)
 }
 
 // create makes the file of the records that end about the time end, named as the

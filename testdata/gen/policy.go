@@ -219,8 +219,9 @@ func arn(kind, id string) string {
 
 func iso(t int64) string { return time.Unix(t, 0).UTC().Format("2006-01-02T15:04:05.000Z") }
 
-// writePolicy writes one file for each command to dir.
-func writePolicy(w *world, dir, format string) error {
+// writePolicy writes one file for each command to dir. The flow log has the format and
+// the fields.
+func writePolicy(w *world, dir, format string, fields []string) error {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return err
 	}
@@ -231,7 +232,7 @@ func writePolicy(w *world, dir, format string) error {
 		"network-acls.json":         map[string]any{"NetworkAcls": w.networkACLs()},
 		"subnets.json":              map[string]any{"Subnets": w.subnetInfos()},
 		"managed-prefix-lists.json": map[string]any{"PrefixLists": w.managedLists()},
-		"flow-logs.json":            map[string]any{"FlowLogs": w.flowLogs(format)},
+		"flow-logs.json":            map[string]any{"FlowLogs": w.flowLogs(format, fields)},
 	}
 	// The output of get-managed-prefix-list-entries does not name its list: the file name does.
 	for _, l := range w.lists {
@@ -424,17 +425,13 @@ func (w *world) managedLists() []managedList {
 	return out
 }
 
-func (w *world) flowLogs(format string) []flowLog {
-	names := v5Fields
-	if format == "v2" {
-		names = v2Fields
-	}
+func (w *world) flowLogs(format string, fields []string) []flowLog {
 	fileFormat := "plain-text"
 	if format == "parquet" {
 		fileFormat = "parquet"
 	}
 	return []flowLog{{CreationTime: iso(epoch - 90*day), DeliverLogsStatus: "SUCCESS", FlowLogId: w.logID, FlowLogStatus: "ACTIVE",
 		ResourceId: w.vpcID, TrafficType: "ALL", LogDestinationType: "s3", LogDestination: "arn:aws:s3:::example-flow-logs",
-		LogFormat: "${" + strings.Join(names, "} ${") + "}", Tags: []tag{}, MaxAggregationInterval: 60,
+		LogFormat: "${" + strings.Join(fields, "} ${") + "}", Tags: []tag{}, MaxAggregationInterval: 60,
 		DestinationOptions: destination{FileFormat: fileFormat}}}
 }

@@ -12,6 +12,11 @@ import (
 var v2Fields = strings.Fields(`version account-id interface-id srcaddr dstaddr srcport dstport protocol
 	packets bytes start end action log-status`)
 
+// customFields are those of a format that people choose: the default and what tells
+// who opened a connection, who spoke behind a gateway, and which way.
+var customFields = append(v2Fields[:len(v2Fields):len(v2Fields)], strings.Fields(`vpc-id subnet-id instance-id
+	tcp-flags type pkt-srcaddr pkt-dstaddr flow-direction`)...)
+
 // v5Fields are all fields of versions 2 to 5.
 var v5Fields = append(v2Fields[:len(v2Fields):len(v2Fields)], strings.Fields(`vpc-id subnet-id instance-id
 	tcp-flags type pkt-srcaddr pkt-dstaddr region az-id sublocation-type sublocation-id
@@ -37,28 +42,29 @@ func directionName(egress bool) string {
 type textSink struct {
 	out  *bufio.Writer
 	gz   *gzip.Writer // nil: plain
-	v5   bool
+	more bool         // more fields than those of version 2
+	v5   bool         // all fields
 	sep  byte
 	line []byte
 }
 
-func newTextSink(w io.Writer, format string, compress bool) (*textSink, error) {
-	s := &textSink{v5: format != "v2", sep: ' '}
+func newTextSink(w io.Writer, csv, compress bool, names []string) (*textSink, error) {
+	s := &textSink{more: len(names) > len(v2Fields), v5: len(names) == len(v5Fields), sep: ' '}
 	if compress {
-		s.gz = gzip.NewWriter(w)
-		w = s.gz
+		gz, err := gzip.NewWriterLevel(w, 6) // what gzip does unless told otherwise
+		if err != nil {
+			return nil, err
+		}
+		s.gz = gz
+		w = gz
 	}
 	s.out = bufio.NewWriterSize(w, 1<<20)
-	header := v2Fields
-	if s.v5 {
-		header = v5Fields
-	}
-	names := strings.Join(header, " ")
-	if format == "csv" {
+	header := strings.Join(names, " ")
+	if csv {
 		s.sep = ','
-		names = strings.NewReplacer(" ", ",", "-", "_").Replace(names)
+		header = strings.NewReplacer(" ", ",", "-", "_").Replace(header)
 	}
-	_, err := s.out.WriteString(names + "\n")
+	_, err := s.out.WriteString(header + "\n")
 	return s, err
 }
 
@@ -72,7 +78,7 @@ func (s *textSink) write(r *record) error {
 		}
 	}
 	version := byte('2')
-	if s.v5 {
+	if s.more {
 		version = '5'
 	}
 	b = append(b, version)
@@ -97,7 +103,7 @@ func (s *textSink) write(r *record) error {
 		str(actionName(r.accept))
 		str("OK")
 	}
-	if s.v5 {
+	if s.more {
 		str(r.at.vpc)
 		str(r.at.subnet.id)
 		str(r.at.instance)
@@ -109,19 +115,24 @@ func (s *textSink) write(r *record) error {
 			b = r.src.AppendTo(append(b, s.sep))
 			b = r.dst.AppendTo(append(b, s.sep))
 		}
+	}
+	if s.v5 {
 		str(region)
 		str(r.at.subnet.zone)
 		none(4)
-		switch {
-		case r.status != okay:
-			none(2)
-		default:
+	}
+	if s.more {
+		if r.status != okay {
+			none(1)
+		} else {
 			str(directionName(r.egress))
-			if p := path(r); p != 0 {
-				num(int64(p))
-			} else {
-				none(1)
-			}
+		}
+	}
+	if s.v5 {
+		if p := path(r); p != 0 {
+			num(int64(p))
+		} else {
+			none(1)
 		}
 	}
 	s.line = append(b, '\n')

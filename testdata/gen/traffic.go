@@ -35,16 +35,18 @@ type traffic struct {
 	w                     *world
 	r                     *rand.Rand
 	edges, clients, peers *rand.Zipf
-	skip                  bool // with SKIPDATA rows
+	skip                  bool   // with SKIPDATA rows
+	crowd                 bool   // visits only, every client once
+	came                  uint64 // clients of the crowd so far
 	now                   int64
 	window                []record
 }
 
-func newTraffic(w *world, seed uint64, clients int, skip bool) *traffic {
-	r := rand.New(rand.NewPCG(seed, 0xf10e))
-	return &traffic{w: w, r: r, skip: skip,
+func newTraffic(w *world, o *options) *traffic {
+	r := rand.New(rand.NewPCG(o.seed, 0xf10e))
+	return &traffic{w: w, r: r, skip: o.skip, crowd: o.traffic == "crowd",
 		edges:   rand.NewZipf(r, 1.05, 4, uint64(len(w.edges)-1)),
-		clients: rand.NewZipf(r, 1.08, 8, uint64(clients-1)),
+		clients: rand.NewZipf(r, 1.08, 8, uint64(o.clients-1)),
 		peers:   rand.NewZipf(r, 1.2, 2, 19999)}
 }
 
@@ -91,6 +93,10 @@ func (t *traffic) quiet(d int64) {
 
 func (t *traffic) draw() {
 	w, r := t.w, t.r
+	if t.crowd {
+		t.visit()
+		return
+	}
 	switch x := r.IntN(1000); {
 	case x < 3:
 		status := uint8(noData)
@@ -147,10 +153,17 @@ func (t *traffic) visit() {
 	w, r := t.w, t.r
 	f := w.public[r.IntN(len(w.public))]
 	var a netip.Addr
-	if f.service.cdn {
+	switch {
+	case t.crowd:
+		for f.service.cdn {
+			f = w.public[r.IntN(len(w.public))]
+		}
+		a = outside(1<<41|t.came, true)
+		t.came++
+	case f.service.cdn:
 		b := w.cdnEdge[r.IntN(len(w.cdnEdge))].Addr().As4()
 		a = netip.AddrFrom4([4]byte{b[0], b[1], b[2], byte(r.IntN(256))})
-	} else {
+	default:
 		a = outside(t.clients.Uint64(), true)
 	}
 	to := side{f, f.v4, 443}

@@ -148,13 +148,19 @@ func (h *History) find(f *Interface) *eras {
 			t = cuts[i]
 		}
 		now := h.restsOn(f, t)
+		is := !now.both && now.same(&present)
 		if i >= 0 {
 			if now.same(&last) {
 				continue
 			}
+			// Other groups of its own may come to the same.
+			if era := &out.whens[len(out.whens)-1]; now.own != last.own && slices.EqualFunc(h.paths(f, t), h.paths(f, era.at), samePaths) {
+				era.present, last = era.present || is, now
+				continue
+			}
 			out.cuts = append(out.cuts, t)
 		}
-		out.whens = append(out.whens, era{at: t, present: !now.both && now.same(&present)})
+		out.whens = append(out.whens, era{at: t, present: is})
 		last = now
 	}
 	return out

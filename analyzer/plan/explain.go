@@ -27,7 +27,7 @@ func (p *planner) explain(e *Edit, rest *world) {
 		// Prefixes stay what they are, members of groups come and go. The same peer
 		// named twice needs no members.
 		plain := func(q *rule) bool { return !q.refs || namesSame(r.Rule, q.Rule) }
-		if rest.covered(r, plain, byDefault|byPlatform) && (!r.refs || r.dead || sameName(r, rest)) && !rest.deniedBySets(r) {
+		if rest.covered(r, plain, lasting) && (!r.refs || r.dead || sameName(r, rest)) && !rest.deniedBySets(r) {
 			e.Confidence = High
 		}
 		switch {
@@ -117,8 +117,8 @@ func (w *world) needs(r *rule) carriers {
 	if w.covered(r, everything, 0) {
 		return 0
 	}
-	need := anyCarrier
-	for _, by := range [...]carrier{byIntra, byPlatform, byDefault} {
+	need := lasting
+	for _, by := range [...]carrier{byPlatform, byDefault} {
 		if w.covered(r, everything, need&^by) {
 			need &^= by
 		}

@@ -51,7 +51,12 @@ const (
 // carriers is a set of them.
 type carriers = carrier
 
-const anyCarrier = byDefault | byIntra | byPlatform
+const (
+	anyCarrier = byDefault | byIntra | byPlatform
+	// lasting are those that a removal may rely on whatever the traffic. Who isolates the
+	// members of a group needs the rules that the hidden one made idle.
+	lasting = byDefault | byPlatform
+)
 
 // order finds the lists of c where the order of its rules matters, or more than its
 // rules speaks.

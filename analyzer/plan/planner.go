@@ -196,7 +196,7 @@ func (p *planner) label(edits []Edit) error {
 			continue
 		}
 		r := &p.old.rules[at]
-		if final.covered(r, everything, anyCarrier) || edits[i].Op == Remove && p.old.covered(r, stays, anyCarrier) {
+		if final.covered(r, everything, lasting) || edits[i].Op == Remove && p.old.covered(r, stays, lasting) {
 			edits[i].Basis = Equivalent
 		}
 	}
@@ -215,7 +215,7 @@ func (p *planner) label(edits []Edit) error {
 		rest = newWorld(snap)
 		for i := range edits {
 			at, ok := p.old.at[edits[i].Rule]
-			if ok && edits[i].Basis == Equivalent && !rest.covered(&p.old.rules[at], everything, anyCarrier) {
+			if ok && edits[i].Basis == Equivalent && !rest.covered(&p.old.rules[at], everything, lasting) {
 				edits[i].Basis, again = Observed, true
 			}
 		}

@@ -45,7 +45,7 @@ func (r *rule) touchable() bool {
 // the smallest first and each tested against what the earlier removals left: two rules
 // that cover each other are never both removed. It costs one coverage test for each
 // candidate and class.
-func (p *planner) removeCovered(w *world, gone []bool, candidate, keep func(i int) bool) (removed bool) {
+func (p *planner) removeCovered(w *world, gone []bool, candidate, keep func(i int) bool) {
 	var order []int
 	for i := range w.rules {
 		if !gone[i] && w.rules[i].editable() && candidate(i) {
@@ -57,12 +57,12 @@ func (p *planner) removeCovered(w *world, gone []bool, candidate, keep func(i in
 	})
 	for _, i := range order {
 		r := &w.rules[i]
-		if w.covered(r, func(q *rule) bool { return !gone[q.index] && keep(q.index) }, anyCarrier) {
+		if w.covered(r, func(q *rule) bool { return !gone[q.index] && keep(q.index) }, lasting) {
 			gone[i] = true
-			removed = true
+		} else if w.intraMasked(r) {
+			p.note(r.Ref, intraMasked)
 		}
 	}
-	return removed
 }
 
 // merge looks for two rules of one group whose union is exactly one rule, and

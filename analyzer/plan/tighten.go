@@ -56,6 +56,8 @@ func (p *planner) states(w *world, sigs []signature) []state {
 			} else if !hit[i] && !perhaps[i] {
 				p.note(r.Ref, "not editable: it is kept by a service, another account or a default")
 			}
+		case w.intraMasked(r):
+			p.note(r.Ref, intraMasked)
 		case perhaps[i]:
 			p.note(r.Ref, "accepted traffic may have used it: the log or the snapshot does not say")
 		case !hit[i] && p.seen(r.Ref):
@@ -80,6 +82,16 @@ func (p *planner) states(w *world, sigs []signature) []state {
 		}
 	}
 	return out
+}
+
+// intraMasked is why a rule stays that decides nothing beside the hidden intra-group rule.
+const intraMasked = "its peers are members who reach one another by the hidden intra-group rule: it is needed as soon as they are isolated"
+
+// intraMasked reports whether what r admits is admitted without it only because the members
+// of a group may talk to one another.
+func (w *world) intraMasked(r *rule) bool {
+	all := func(*rule) bool { return true }
+	return r.places != nil && w.covered(r, all, anyCarrier) && !w.covered(r, all, lasting)
 }
 
 // doubtfulIntra reports whether r is in force beside a hidden intra-group rule that is

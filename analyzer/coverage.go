@@ -1,6 +1,7 @@
 package analyzer
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -119,9 +120,8 @@ func (c *ruleCoverage) alone(s *policy.Snapshot, r int) {
 		}
 	}
 	if reason := l.Redundant(i, keep); reason != space.Needed {
-		c.note(cov, l, i, reason, keep)
+		*cov = c.why(s, l, i, reason, keep)
 		cov.own = true
-		cov.members = c.membersMatter(s, r, cov.by)
 	}
 }
 
@@ -129,8 +129,7 @@ func (c *ruleCoverage) alone(s *policy.Snapshot, r int) {
 func (c *ruleCoverage) together(s *policy.Snapshot, r int) {
 	rule, cov := s.Rules()[r], &c.rules[r]
 	seen := make(map[int]bool)
-	cov.everywhere = true
-	first := true
+	var all *covered
 	for _, f := range c.interfaces[r] {
 		n := c.lists.of[f]
 		if seen[n] {
@@ -138,10 +137,8 @@ func (c *ruleCoverage) together(s *policy.Snapshot, r int) {
 		}
 		seen[n] = true
 		in := c.lists.ofRule(rule, f)
-		if len(in) == 0 {
-			// Nothing filters this direction here: it decides nothing.
-			c.add(s, r, covered{instead: byDefault}, &first)
-			continue
+		if len(in) == 0 && all == nil {
+			all = &covered{instead: byDefault} // nothing filters this direction here
 		}
 		for _, x := range in {
 			l := x.list
@@ -150,51 +147,99 @@ func (c *ruleCoverage) together(s *policy.Snapshot, r int) {
 			}
 			reason := l.Redundant(x.at, nil)
 			if reason == space.Needed {
-				*cov = covered{duplicate: cov.duplicate}
 				return
 			}
-			var here covered
-			c.note(&here, l, x.at, reason, nil)
-			c.add(s, r, here, &first)
+			if all == nil {
+				first := c.why(s, l, x.at, reason, nil)
+				all = &first
+			}
+			all.shadowed = all.shadowed && reason == space.Shadowed
+			if who := insteadOf(l, x.at, reason); who != all.instead {
+				all.instead = byRules
+			}
+			all.members = all.members || x.in.hedged.Redundant(x.at, nil) == space.Needed
 		}
 	}
+	all.everywhere, all.duplicate, all.members = true, cov.duplicate, all.members || c.boxes[r].members
+	*cov = *all
 }
 
-// add joins what one list says of rule r to what others said.
-func (c *ruleCoverage) add(s *policy.Snapshot, r int, here covered, first *bool) {
-	cov := &c.rules[r]
-	members := c.membersMatter(s, r, here.by)
-	if *first {
-		here.everywhere, here.duplicate, here.members = true, cov.duplicate, members
-		*cov, *first = here, false
-		return
-	}
-	cov.members = cov.members || members
-	cov.shadowed = cov.shadowed && here.shadowed
-	cov.conflict = cov.conflict || here.conflict
-	if cov.instead != here.instead {
-		cov.instead = byRules
-	}
-}
-
-// note writes down why line i of l is needless.
-func (c *ruleCoverage) note(cov *covered, l *space.List, i int, reason space.Reason, keep func(int) bool) {
-	cov.shadowed = reason == space.Shadowed
-	cov.instead = byDefault
-	intra := true
-	for _, j := range l.By(i, reason, keep) {
+// why says why line i of l is needless, for reason, given the lines that keep picks.
+func (c *ruleCoverage) why(s *policy.Snapshot, l *space.List, i int, reason space.Reason, keep func(int) bool) covered {
+	ref := l.Lines[i].Rule.Ref
+	r, _ := s.RuleIndex(ref)
+	out := covered{duplicate: c.rules[r].duplicate, shadowed: reason == space.Shadowed, instead: insteadOf(l, i, reason), members: c.boxes[r].members}
+	for _, j := range l.By(i, reason, fewer(l, i, reason, keep)) {
 		x := l.Lines[j].Rule
-		cov.by = append(cov.by, x.Ref)
-		cov.conflict = cov.conflict || cov.shadowed && x.Action != l.Lines[i].Rule.Action
-		intra = intra && isIntra(x.Ref)
-		if !x.Implicit || isIntra(x.Ref) {
-			cov.instead = byRules
+		out.by = append(out.by, x.Ref)
+		out.conflict = out.conflict || out.shadowed && x.Action != l.Lines[i].Rule.Action
+		n, declared := s.RuleIndex(x.Ref)
+		out.members = out.members || isIntra(x.Ref) || declared && c.boxes[n].members
+	}
+	slices.SortFunc(out.by, policy.Ref.Compare)
+	return out
+}
+
+// insteadOf says who decides instead of line i of l, which is needless for reason.
+func insteadOf(l *space.List, i int, reason space.Reason) instead {
+	deny := l.Lines[i].Rule.Action == policy.Deny
+	keep, who := func(j int) bool { return isIntra(l.Lines[j].Rule.Ref) }, byIntra
+	if reason == space.Covered {
+		keep, who = func(j int) bool {
+			x := l.Lines[j].Rule
+			return x.Implicit && !isIntra(x.Ref) || deny && x.Action != policy.Deny // what allows limits the default
+		}, byDefault
+	}
+	if l.Redundant(i, keep) == reason {
+		return who
+	}
+	return byRules
+}
+
+// manyLines is the number of lines from which on the reason for a needless one is looked
+// for among those that share most with it first: the small sets that serve as a reason are
+// mostly there, and leaving out what is not needed of hundreds of lines takes minutes.
+const manyLines = 32
+
+// fewer returns keep, or less of it that still makes line i of l needless for reason.
+func fewer(l *space.List, i int, reason space.Reason, keep func(int) bool) func(int) bool {
+	type shared struct {
+		line int
+		size netset.Size
+	}
+	mine := l.Lines[i].Perhaps
+	var beside []shared
+	always := make(map[int]bool) // limit what others do
+	for j := range l.Lines {
+		if j == i || keep != nil && !keep(j) {
+			continue
+		}
+		if reason == space.Covered && l.Lines[i].Rule.Action == policy.Deny && l.Lines[j].Rule.Action != policy.Deny {
+			always[j] = true
+			continue
+		}
+		var size netset.Size
+		for _, b := range both(l.Lines[j].Sure, mine) {
+			size = size.Add(b.Size())
+		}
+		if size != (netset.Size{}) {
+			beside = append(beside, shared{j, size})
 		}
 	}
-	if len(cov.by) > 0 && intra {
-		cov.instead = byIntra
+	if len(beside) <= manyLines {
+		return keep
 	}
-	slices.SortFunc(cov.by, policy.Ref.Compare)
+	slices.SortStableFunc(beside, func(a, b shared) int { return b.size.Cmp(a.size) })
+	for n := 1; n < len(beside); n *= 2 {
+		set := maps.Clone(always)
+		for _, x := range beside[:n] {
+			set[x.line] = true
+		}
+		if in := func(j int) bool { return set[j] }; l.Redundant(i, in) == reason {
+			return in
+		}
+	}
+	return keep
 }
 
 // isIntra reports whether ref is the hidden rule of a group's members.
@@ -294,13 +339,6 @@ func stronger(o, r *policy.Rule) bool {
 		return o.Rank < r.Rank
 	}
 	return o.Action == r.Action || o.Action == policy.Deny
-}
-
-func (c *ruleCoverage) membersMatter(s *policy.Snapshot, r int, by []policy.Ref) bool {
-	return c.boxes[r].members || slices.ContainsFunc(by, func(ref policy.Ref) bool {
-		n, declared := s.RuleIndex(ref)
-		return isIntra(ref) || declared && c.boxes[n].members
-	})
 }
 
 // duplicateOf returns the first other rule of the same owner that permits exactly the

@@ -264,9 +264,9 @@ that share another such group stay open to each other.`,
 func withoutIntra(sc *scope) (out [2][][]netset.Box) {
 	for d, stages := range sc.stages {
 		for i := range stages {
-			st := stages[i].stage
-			st.Tiers = slices.DeleteFunc(slices.Clone(st.Tiers), func(t policy.Tier) bool { return t.Name == policy.IntraTier })
-			out[d] = append(out[d], space.Of(&st).Permits().Sure)
+			l := *stages[i].list
+			l.Lines = slices.DeleteFunc(slices.Clone(l.Lines), func(x space.Line) bool { return isIntra(x.Rule.Ref) })
+			out[d] = append(out[d], l.Permits().Sure)
 		}
 	}
 	return out

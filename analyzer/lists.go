@@ -25,8 +25,7 @@ type scope struct {
 
 // stageList is one stage of group rules in one direction.
 type stageList struct {
-	stage policy.Stage
-	list  *space.List
+	list *space.List
 	// hedged is the list where nothing is for certain that rests on who is member of a
 	// group: what an appliance passes on matches prefixes, and no reference.
 	hedged *space.List
@@ -51,6 +50,7 @@ func newRuleLists(s *policy.Snapshot) *ruleLists {
 		groups string
 		behind bool
 	}
+	shared := make(map[lineKey]*space.Line)
 	behind := behindAppliance(s)
 	known := make(map[key]int)
 	for i := range s.Interfaces {
@@ -65,7 +65,7 @@ func newRuleLists(s *policy.Snapshot) *ruleLists {
 			for _, d := range directions {
 				for _, st := range s.Path(s.Interfaces[i].ID, d) {
 					if st.Stateful {
-						sc.stages[side(d)] = append(sc.stages[side(d)], newStageList(st, members))
+						sc.stages[side(d)] = append(sc.stages[side(d)], newStageList(&st, members, shared))
 					}
 				}
 			}
@@ -83,12 +83,34 @@ func newRuleLists(s *policy.Snapshot) *ruleLists {
 	return l
 }
 
-func newStageList(st policy.Stage, members map[policy.Ref]bool) stageList {
-	out := stageList{stage: st, list: space.Of(&st)}
+// lineKey names a rule in one direction; hidden rules are of both.
+type lineKey struct {
+	ref policy.Ref
+	d   flow.Direction
+}
+
+// newStageList returns the lists of st. Lines of the same rule share what they match:
+// groups have thousands of members, and interfaces hundreds of sets of groups.
+func newStageList(st *policy.Stage, members map[policy.Ref]bool, shared map[lineKey]*space.Line) stageList {
+	out := stageList{list: space.Of(st)}
+	for i := range out.list.Lines {
+		x := &out.list.Lines[i]
+		if x.Rule.Implicit && !isIntra(x.Rule.Ref) {
+			continue // what a platform admits differs by platform
+		}
+		k := lineKey{x.Rule.Ref, x.Rule.Direction}
+		if same := shared[k]; same != nil {
+			x.Rule, x.Sure, x.Perhaps = same.Rule, same.Sure, same.Perhaps
+		} else {
+			own := *x.Rule // not the stage's, which can go
+			x.Rule = &own
+			shared[k] = x
+		}
+	}
 	h := *out.list
 	h.Lines = slices.Clone(h.Lines)
 	for i := range h.Lines {
-		if x := &h.Lines[i]; members[x.Rule.Ref] || st.Tiers[x.Tier].Name == policy.IntraTier {
+		if x := &h.Lines[i]; members[x.Rule.Ref] || isIntra(x.Rule.Ref) {
 			x.Sure, x.Exact = nil, false
 		}
 	}

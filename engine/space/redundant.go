@@ -50,7 +50,24 @@ func (l *List) shadowed(i int, others func(int) bool) bool {
 	if len(by.Sure) == 0 && !l.passing {
 		return false
 	}
-	ok, _ := netset.CoveredAll(l.acts(i).Perhaps, by.Sure)
+	return covered(l.acts(i).Perhaps, by.Sure)
+}
+
+// covered reports whether by holds all of boxes. Most often it is too small for that, and
+// sizes tell sooner than subtraction.
+func covered(boxes, by []netset.Box) bool {
+	for _, b := range boxes {
+		var most netset.Size
+		for _, c := range by {
+			if x, ok := c.Intersect(b); ok {
+				most = most.Add(x.Size())
+			}
+		}
+		if most.Less(b.Size()) {
+			return false
+		}
+	}
+	ok, _ := netset.CoveredAll(boxes, by)
 	return ok
 }
 
@@ -65,8 +82,7 @@ func (l *List) stillPermitted(boxes []netset.Box, others func(int) bool) bool {
 			by = append(by, l.Admits(j).Sure...)
 		}
 	}
-	ok, _ := netset.CoveredAll(boxes, by)
-	return ok
+	return covered(boxes, by)
 }
 
 func (l *List) meets(j int, boxes []netset.Box) bool {
@@ -75,7 +91,11 @@ func (l *List) meets(j int, boxes []netset.Box) bool {
 
 // stillDenied reports whether what deny line i decides is denied without it.
 func (l *List) stillDenied(i int, others func(int) bool) bool {
-	left, ok := minus(l.Lines[i].Perhaps, l.gather(func(j int) bool {
+	asked := l.Lines[i].Perhaps
+	if l.Default == policy.Deny {
+		asked = l.metBelow(i, others) // the rest is denied whatever denies it
+	}
+	left, ok := minus(asked, l.gather(func(j int) bool {
 		return others(j) && (l.stronger(j, i) || l.Lines[j].class == l.Lines[i].class)
 	}).Sure)
 	if !ok {
@@ -99,6 +119,24 @@ func (l *List) stillDenied(i int, others func(int) bool) bool {
 	return len(left) == 0 || l.Default == policy.Deny
 }
 
+// metBelow returns what of deny line i weaker lines that do not deny may match.
+func (l *List) metBelow(i int, others func(int) bool) []netset.Box {
+	var out []netset.Box
+	for j := range l.Lines {
+		if !others(j) || !l.stronger(i, j) || l.Lines[j].Rule.Action == policy.Deny {
+			continue
+		}
+		for _, b := range l.Lines[j].Perhaps {
+			for _, mine := range l.Lines[i].Perhaps {
+				if x, ok := b.Intersect(mine); ok {
+					out = append(out, x)
+				}
+			}
+		}
+	}
+	return out
+}
+
 // By returns few of the lines that make line i redundant for reason: lines without
 // which it would not be, given the others that keep picks. nil with Covered: the
 // default alone does.
@@ -110,6 +148,9 @@ func (l *List) By(i int, reason Reason, keep func(int) bool) []int {
 		}
 		if reason == Shadowed && !l.stronger(j, i) {
 			continue
+		}
+		if reason == Covered && l.Lines[i].Rule.Action == policy.Deny && l.Lines[j].Rule.Action != policy.Deny {
+			continue // it stays, see holds
 		}
 		cand = append(cand, j)
 	}

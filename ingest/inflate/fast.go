@@ -1,6 +1,9 @@
 package inflate
 
+import "math/bits"
+
 const (
+	maxMatch = 304     // bytes that may be written for a match, which has 258
 	litMask  = 1<<litRoot - 1
 	distMask = 1<<distRoot - 1
 	near     = 16 // from this distance on, a chunk does not overlap what it is copied from
@@ -19,60 +22,66 @@ const (
 //   - Up to three literals are written by one store, and matches in whole chunks. What
 //     is written too much is overwritten by what follows.
 func (d *decoder) decodeFast() (end bool, err error) {
-	in, out := d.in, d.out
-	ip, op, low := d.ip, d.op, d.low
-	inEnd, outEnd := len(in)-inSlack, len(out)-outSlack
-	if len(in)-ip <= inStart {
+	if len(d.in)-d.ip <= inStart {
 		return false, nil
 	}
-	bits, nbits := d.bits, d.nbits
+	buf, nbits := d.bits, d.nbits
+	ip, op := d.ip, d.op
 	packed := &d.packed
 	what := ""
 
-	bits |= le.Uint64(in[ip:]) << (nbits & bitsMask)
-	ip += int(^nbits&bitsMask) >> 3
+	buf |= le.Uint64(d.in[ip:]) << (nbits & bitsMask)
+	ip += int(^nbits & bitsMask >> 3)
 	nbits |= 56
-	e := packed[bits&litMask]
-	for ip < inEnd && op < outEnd {
-		bits |= le.Uint64(in[ip:]) << (nbits & bitsMask)
-		ip += int(^nbits&bitsMask) >> 3
+	e := packed[buf&litMask]
+	for ip < len(d.in)-inSlack && op < len(d.out)-outSlack {
+		// Both are arrays so that what follows needs no checks: at most 14 bytes are
+		// read, and 7 are written before a match.
+		in := (*[inSlack]byte)(d.in[ip:])
+		out := (*[outSlack]byte)(d.out[op:])
+		used := ^nbits & bitsMask >> 3
+		buf |= le.Uint64(in[:]) << (nbits & bitsMask)
 		nbits |= 56
+		written := uint(0)
 		// Three entries of literals take 33 bits at most and a length 20.
 		if e&notLiterals == 0 {
-			bits >>= e & bitsMask
+			buf >>= e & bitsMask
 			nbits -= uint(e)
-			le.PutUint32(out[op:], e>>litShift)
-			op += int(e >> countShift & countMask)
-			e = packed[bits&litMask]
+			putLiterals(out[:4], e)
+			written = uint(e >> countShift & countMask)
+			e = packed[buf&litMask]
 			if e&notLiterals == 0 {
-				bits >>= e & bitsMask
+				buf >>= e & bitsMask
 				nbits -= uint(e)
-				le.PutUint32(out[op:], e>>litShift)
-				op += int(e >> countShift & countMask)
-				e = packed[bits&litMask]
+				putLiterals(out[written:written+4], e)
+				written += uint(e >> countShift & countMask)
+				e = packed[buf&litMask]
 				if e&notLiterals == 0 {
-					bits >>= e & bitsMask
+					buf >>= e & bitsMask
 					nbits -= uint(e)
-					le.PutUint32(out[op:], e>>litShift)
-					op += int(e >> countShift & countMask)
-					e = packed[bits&litMask]
+					putLiterals(out[written:written+4], e)
+					written += uint(e >> countShift & countMask)
+					e = packed[buf&litMask]
+					ip += int(used)
+					op += int(written)
 					continue
 				}
 			}
 		}
-		saved := bits
-		bits >>= e & bitsMask
+		saved := buf
+		buf >>= e & bitsMask
 		nbits -= uint(e)
 		if e&notLength != 0 {
 			if e&kindLink != 0 {
-				e = d.single[e>>offsetShift&offsetMask+uint32(bits)&(1<<(e>>secondShift&codeMask)-1)]
-				saved = bits
-				bits >>= e & bitsMask
+				e = d.single[e>>offsetShift&offsetMask+uint32(buf)&(1<<(e>>secondShift&codeMask)-1)]
+				saved = buf
+				buf >>= e & bitsMask
 				nbits -= uint(e)
 				if e&notLiterals == 0 {
-					out[op] = byte(e >> litShift)
-					op++
-					e = packed[bits&litMask]
+					out[written] = byte(e >> litShift)
+					e = packed[buf&litMask]
+					ip += int(used)
+					op += int(written) + 1
 					continue
 				}
 			}
@@ -80,62 +89,70 @@ func (d *decoder) decodeFast() (end bool, err error) {
 				if end = e&kindEnd != 0; !end {
 					what = "no symbol of the code"
 				}
+				ip += int(used)
+				op += int(written)
 				break
 			}
 		}
-		out[op] = byte(e >> litShift)
-		op += int(e >> countShift & countMask)
-		length := int(e>>baseShift&lengthMask) + int(saved&(1<<(e&bitsMask)-1)>>(e>>lenCode&codeMask))
+		out[written] = byte(e >> litShift)
+		written += uint(e >> countShift & countMask)
+		length := uint(e>>baseShift&lengthMask) + uint(saved&(1<<(e&bitsMask)-1)>>(e>>lenCode&codeMask))
 
-		bits |= le.Uint64(in[ip:]) << (nbits & bitsMask)
-		ip += int(^nbits&bitsMask) >> 3
+		buf |= le.Uint64(in[used:used+8]) << (nbits & bitsMask)
+		used += ^nbits & bitsMask >> 3
 		nbits |= 56
-		e = d.dist[bits&distMask]
+		ip += int(used)
+		op += int(written)
+		e = d.dist[buf&distMask]
 		if e&notDistance != 0 {
 			if e&kindLink == 0 {
 				what = "no symbol of the code for distances"
 				break
 			}
-			bits >>= distRoot
+			buf >>= distRoot
 			nbits -= distRoot
-			e = d.dist[e>>offsetShift&offsetMask+uint32(bits)&(1<<(e>>secondShift&codeMask)-1)]
+			e = d.dist[e>>offsetShift&offsetMask+uint32(buf)&(1<<(e>>secondShift&codeMask)-1)]
 			if e&notDistance != 0 {
 				what = "no symbol of the code for distances"
 				break
 			}
 		}
-		distance := int(e>>baseShift) + int(bits&(1<<(e&bitsMask)-1)>>(e>>distCode&codeMask))
-		bits >>= e & bitsMask
+		distance := int(e>>baseShift) + int(buf&(1<<(e&bitsMask)-1)>>(e>>distCode&codeMask))
+		buf >>= e & bitsMask
 		nbits -= uint(e)
-		e = packed[bits&litMask] // 28 bits are left
+		e = packed[buf&litMask] // 28 bits are left
 
-		if distance > op-low {
+		if distance > op-d.low {
 			what = "match from before the beginning"
 			break
 		}
 		if distance >= near {
-			to := out[op : op+outSlack-16]
-			from := out[op-distance : op-distance+outSlack-16]
-			*(*[16]byte)(to) = *(*[16]byte)(from)
+			to := out[written:][:maxMatch]
+			from := (*[maxMatch]byte)(d.out[op-distance:])
+			*(*[16]byte)(to) = *(*[16]byte)(from[:])
 			*(*[16]byte)(to[16:]) = *(*[16]byte)(from[16:])
-			for i := 32; i < length; i += 16 {
+			for i := uint(32); i < length; i += 16 {
 				*(*[16]byte)(to[i:]) = *(*[16]byte)(from[i:])
 			}
 		} else {
-			for i := range length {
-				out[op+i] = out[op-distance+i]
+			for i := range int(length) {
+				d.out[op+i] = d.out[op-distance+i]
 			}
 		}
-		op += length
+		op += int(length)
 	}
 	// The careful path counts bits exactly.
 	nbits &= bitsMask
 	ip -= int(nbits >> 3)
 	nbits &= 7
-	d.bits, d.nbits = bits&(1<<nbits-1), nbits
+	d.bits, d.nbits = buf&(1<<nbits-1), nbits
 	d.ip, d.op = ip, op
 	if what != "" {
 		err = d.corrupt(what)
 	}
 	return end, err
 }
+
+// putLiterals writes the literals of e. The rotation, unlike a shift, keeps the compiler
+// from seeing that it could write them byte by byte.
+func putLiterals(p []byte, e uint32) { le.PutUint32(p, bits.RotateLeft32(e, -litShift)) }

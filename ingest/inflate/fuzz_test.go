@@ -10,9 +10,8 @@ import (
 func FuzzReader(f *testing.F) {
 	rng := rand.New(rand.NewPCG(13, 14))
 	for level := -2; level <= 9; level++ {
-		f.Add(compress(logText(300*(level+3)), level)[10:])
+		f.Add(compress(logText(100*(level+3)), level)[10:])
 	}
-	f.Add(compress(logText(blockSize+1000), 6)[10:])
 	for i := range 6 {
 		f.Add(randomStream(rng, 1+i%3, 30*i+2).gzip()[10:])
 	}

@@ -42,23 +42,27 @@ func compress(data []byte, level int) []byte {
 	return b.Bytes()
 }
 
+// The readers of all tests, so that each also begins with what another left.
+var (
+	shared        Reader
+	sharedLibrary gzip.Reader
+)
+
 // read returns all that is in a gzip file, and the error that ends it.
 func read(src io.Reader) ([]byte, error) {
-	z, err := NewReader(src)
-	if err != nil {
+	if err := shared.Reset(src); err != nil {
 		return nil, err
 	}
-	defer z.Close()
-	return io.ReadAll(z)
+	defer shared.Close()
+	return io.ReadAll(&shared)
 }
 
 // library is what compress/gzip makes of it.
 func library(src io.Reader) ([]byte, error) {
-	z, err := gzip.NewReader(src)
-	if err != nil {
+	if err := sharedLibrary.Reset(src); err != nil {
 		return nil, err
 	}
-	return io.ReadAll(z)
+	return io.ReadAll(&sharedLibrary)
 }
 
 // check compares with the library and returns what was read. Where the input is cut off

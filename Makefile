@@ -7,6 +7,12 @@ DEMO := demo
 FUZZTIME ?= 30s
 BENCHRECORDS ?= 1000000
 
+# Of bench-peers, which keeps its data, some 8 GB, in DATA (default: in the user's cache).
+RECORDS ?= 10000000
+ROUNDS ?= 5
+DATA ?=
+PEERS ?= -times 10 -crowd
+
 # Pinned here and not in go.mod: what the tool needs to build is not what its
 # developers need to check it.
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -18,7 +24,7 @@ PLATFORMS := linux/amd64 linux/arm64 darwin/arm64 windows/amd64
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## build bin/sgadvise, a static binary
@@ -29,10 +35,12 @@ demo: build ## run the main job on the demo data; reports go to demo/
 	@mkdir -p $(DEMO)
 	$(BIN) analyze --logs testdata/demo/logs --policy testdata/demo/policy \
 		--export $(DEMO)/report.html --export $(DEMO)/report.md --export $(DEMO)/report.json
+	$(BIN) analyze --logs testdata/demo/clusters/logs --policy testdata/demo/clusters/policy -o $(DEMO)/clusters.txt \
+		--export $(DEMO)/clusters.html --export $(DEMO)/clusters.md --export $(DEMO)/clusters.json
 
 .PHONY: test
 test: ## run all tests
-	$(GO) test ./...
+	$(GO) test ./... ./testdata/gen ./testdata/ci/peers
 
 .PHONY: race
 race: ## run all tests under the race detector (needs a C compiler)
@@ -43,16 +51,20 @@ fuzz: ## run every fuzz target for FUZZTIME each, one after the other
 	@GO="$(GO)" FUZZTIME="$(FUZZTIME)" bash testdata/ci/fuzz.sh
 
 .PHONY: bench
-bench: ## run the benchmarks, then the main job on generated logs
+bench: build ## run the benchmarks, then the main job on generated logs
 	$(GO) test -run '^$$' -bench . -benchmem ./...
-	@GO="$(GO)" RECORDS="$(BENCHRECORDS)" bash testdata/ci/bench.sh
+	GO="$(GO)" $(GO) run ./testdata/ci/peers -sgadvise $(BIN) -data "$(DATA)" -records $(BENCHRECORDS) -rounds 3 -alone
+
+.PHONY: bench-peers
+bench-peers: build ## time the main job beside DuckDB (needs npm for it), and its memory
+	GO="$(GO)" $(GO) run ./testdata/ci/peers -sgadvise $(BIN) -data "$(DATA)" -records $(RECORDS) -rounds $(ROUNDS) $(PEERS)
 
 .PHONY: lint
 lint: ## gofmt, go vet and staticcheck
 	@unformatted=$$(gofmt -l .); \
 	if [ -n "$$unformatted" ]; then echo "not formatted:"; echo "$$unformatted"; exit 1; fi
-	$(GO) vet ./... ./testdata/gen ./testdata/demo/make
-	$(GO) run $(STATICCHECK) ./... ./testdata/gen ./testdata/demo/make
+	$(GO) vet ./... ./testdata/gen ./testdata/ci/peers ./testdata/demo/make/...
+	$(GO) run $(STATICCHECK) ./... ./testdata/gen ./testdata/ci/peers ./testdata/demo/make/...
 
 .PHONY: cover
 cover: ## run all tests and print the coverage of each package

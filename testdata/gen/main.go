@@ -53,14 +53,11 @@ func main() {
 	flag.BoolVar(&o.skip, "skipdata", false, "with SKIPDATA rows")
 	flag.Uint64Var(&o.seed, "seed", 42, "seed")
 	flag.StringVar(&o.out, "out", "", "folder to write to")
-	check := flag.Bool("check", false, "check the generator itself with a small run of every format, and exit")
 	flag.Parse()
 	err := error(nil)
 	switch {
 	case flag.NArg() > 0:
 		err = fmt.Errorf("unexpected argument %q", flag.Arg(0))
-	case *check:
-		err = selfCheck()
 	case o.out == "":
 		err = fmt.Errorf("-out is missing")
 	default:

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"testing"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/parquet-go/parquet-go"
@@ -17,57 +19,73 @@ import (
 	"github.com/sgadvise/sgadvise/ingest/flow"
 )
 
-// selfCheck makes 2,000 records in every format and reads back what was written:
-// all records are there, in every format and choice of fields the same, and the exports, read by the
-// program's own reader, explain the action of every opener.
-func selfCheck() error {
-	dir, err := os.MkdirTemp("", "gen")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	o := options{records: 2000, ifaces: 40, days: 3, files: 3, clients: 1000, fields: "v5", codec: "zstd", traffic: "mixed", skip: true, seed: 1, groupRows: 500}
-	var forms []string
-	for _, o.format = range []string{"text", "csv", "parquet"} {
-		o.gzip = o.format == "text"
-		o.out = filepath.Join(dir, o.format)
+// TestLogsHoldTheSameRecords makes 2,000 records in every format and choice of fields
+// and reads back what was written.
+func TestLogsHoldTheSameRecords(t *testing.T) {
+	o := small(t)
+	made := func() string {
+		o.out = filepath.Join(t.TempDir(), o.format)
 		if err := generate(&o); err != nil {
-			return err
+			t.Fatal(err)
 		}
 		text, err := readBack(o.out)
 		if err != nil {
-			return err
+			t.Fatal(err)
 		}
-		forms = append(forms, text)
+		return text
 	}
-	want := o.records
-	if n := strings.Count(forms[0], "\n"); n != want {
-		return fmt.Errorf("%d records, want %d", n, want)
+	o.gzip = true
+	all := made()
+	if n := strings.Count(all, "\n"); n != o.records {
+		t.Fatalf("%d records, want %d", n, o.records)
 	}
-	for i, f := range forms {
-		if f != forms[0] {
-			return fmt.Errorf("form %d differs from the text form", i)
+	o.gzip = false
+	for _, o.format = range []string{"csv", "parquet"} {
+		if made() != all {
+			t.Errorf("%s differs from text", o.format)
 		}
 	}
-	o.format, o.gzip = "text", false
+	o.format = "text"
 	for _, o.fields = range []string{"v2", "custom"} {
-		o.out = filepath.Join(dir, o.fields)
-		if err := generate(&o); err != nil {
-			return err
-		}
-		text, err := readBack(o.out)
-		if err != nil {
-			return err
-		}
 		names, err := o.columns()
 		if err != nil {
-			return err
+			t.Fatal(err)
 		}
-		if want := cut(forms[0], names); text != want {
-			return fmt.Errorf("the fields of %s differ from those of v5", o.fields)
+		if made() != cut(all, names) {
+			t.Errorf("the fields of %s differ from those of v5", o.fields)
 		}
 	}
-	return replay(&o)
+}
+
+func small(t *testing.T) options {
+	return options{records: 2000, ifaces: 40, days: 3, files: 3, clients: 1000, format: "text", fields: "v5", codec: "zstd",
+		traffic: "mixed", skip: true, seed: 1, groupRows: 500, out: t.TempDir()}
+}
+
+// TestNoClientOfACrowdComesTwice counts the clients of a crowd.
+func TestNoClientOfACrowdComesTwice(t *testing.T) {
+	o := small(t)
+	o.traffic = "crowd"
+	clients, records := map[netip.Addr]bool{}, 0
+	w := newWorld(o.ifaces, o.seed)
+	err := newTraffic(w, &o).run(o.records, o.days, func(r *record) error {
+		if r.status != okay { // an interface that nobody visited on a day
+			return nil
+		}
+		records++
+		if r.egress {
+			clients[r.dst] = true
+		} else {
+			clients[r.src] = true
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if records == 0 || len(clients) < records/2 { // more: conversations cut in half at the end
+		t.Errorf("%d clients in %d records", len(clients), records)
+	}
 }
 
 // cut returns what a log of all fields has in the named ones.
@@ -89,15 +107,20 @@ func cut(text string, names []string) string {
 	return out.String()
 }
 
-// replay asks the reference evaluator about every record that opens a TCP connection.
-func replay(o *options) error {
+// TestPolicyExplainsTheLog reads the exports with the reader of the program and asks
+// the reference evaluator about every record that opens a TCP connection.
+func TestPolicyExplainsTheLog(t *testing.T) {
+	o := small(t)
+	if err := generate(&o); err != nil {
+		t.Fatal(err)
+	}
 	snap, _, err := cloud.Read([]string{filepath.Join(o.out, "policy")}, cloud.Options{})
 	if err != nil {
-		return err
+		t.Fatal(err)
 	}
 	for _, m := range snap.Missing {
 		if m.What != "history" { // no export has it
-			return fmt.Errorf("the exports lack %s", m.What)
+			t.Errorf("the exports lack %s", m.What)
 		}
 	}
 	type where struct {
@@ -106,7 +129,7 @@ func replay(o *options) error {
 	}
 	paths := map[where][]policy.Stage{}
 	judged := 0
-	err = newTraffic(newWorld(o.ifaces, o.seed), o).run(10*o.records, o.days, func(r *record) error {
+	err = newTraffic(newWorld(o.ifaces, o.seed), &o).run(10*o.records, o.days, func(r *record) error {
 		if r.proto != 6 || r.flags&2 == 0 || r.flags&16 != 0 {
 			return nil
 		}
@@ -124,10 +147,12 @@ func replay(o *options) error {
 		}
 		return nil
 	})
-	if err == nil && judged < o.records {
-		err = fmt.Errorf("only %d records were judged", judged)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return err
+	if judged < o.records {
+		t.Errorf("only %d records were judged", judged)
+	}
 }
 
 // readBack returns the records of all logs under dir as lines of text without headers.

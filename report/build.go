@@ -47,9 +47,13 @@ func Build(in Input) *Report {
 		Coverage:    buildCoverage(res, a.Evidence),
 		Groups:      buildGroups(res.Snapshot, a.Plan),
 		Rules:       buildRules(a.Verdicts),
+		Checks:      checkNames(),
 		Findings:    buildFindings(a.Findings),
 		Plan:        buildPlan(a),
 		Undecided:   buildUndecided(res.Undecided),
+	}
+	if r.Options.FailOn == "" {
+		r.Options.FailOn = "none"
 	}
 	r.Inputs = inputsOf(in.Logs, in.Policy)
 	r.Summary = summarize(r, a.Evidence.RejectOnly)
@@ -245,9 +249,27 @@ func buildRules(verdicts []analyzer.RuleVerdict) []Rule {
 			Hits: u.Hits, Decisive: u.Decisive, PossibleHits: u.Possible,
 			Records: u.Records, Packets: u.Packets, Bytes: u.Bytes, Peers: u.Peers,
 			FirstSeen: Time(u.First), LastSeen: Time(u.Last),
-			Interfaces: v.Interfaces, HitInterfaces: u.Interfaces,
+			Interfaces: v.Interfaces, HitInterfaces: u.Interfaces, Source: sourceOf(x),
 		})
 	}
+	return out
+}
+
+// sourceOf says where r is written, as far as r itself knows.
+func sourceOf(r *policy.Rule) *Source {
+	if r.Address == "" {
+		return nil
+	}
+	return &Source{Address: Optional(r.Address)}
+}
+
+// checkNames lists the checks of an analysis.
+func checkNames() []string {
+	var out []string
+	for _, a := range analyzer.All {
+		out = append(out, a.Name)
+	}
+	slices.Sort(out)
 	return out
 }
 

@@ -22,6 +22,7 @@ type Report struct {
 	Coverage    Coverage      `json:"coverage"`
 	Groups      []Group       `json:"groups"`   // by id
 	Rules       []Rule        `json:"rules"`    // by ref
+	Checks      []string      `json:"checks"`   // that were run, by name; those without a finding found nothing
 	Findings    []Finding     `json:"findings"` // by severity, check, ref
 	Plan        Plan          `json:"plan"`
 	Undecided   []Undecided   `json:"undecided"` // the greatest by records
@@ -43,6 +44,7 @@ type Settings struct {
 	RequireCoverage float64 `json:"require_coverage"` // 0: not asked for
 	MaxBadRows      int64   `json:"max_bad_rows"`     // malformed records that were tolerated; -1: any number
 	Strict          bool    `json:"strict"`           // the first malformed record ends the run
+	FailOn          string  `json:"fail_on"`          // findings at or above this severity fail the run; none: no finding does
 	From            Time    `json:"from"`             // the window that was asked for; null: open
 	To              Time    `json:"to"`
 }
@@ -257,32 +259,40 @@ type Group struct {
 
 // Rule is one rule with the evidence for it and the verdict on it.
 type Rule struct {
-	Ref           string `json:"ref"`
-	Group         string `json:"group"`
-	Rule          string `json:"rule"`
-	Direction     string `json:"direction"`
-	Action        string `json:"action"`
-	Priority      uint32 `json:"priority"` // 1 where the platform has none
-	Protocol      string `json:"protocol"`
-	Ports         string `json:"ports"`
-	Peer          string `json:"peer"`
-	Description   string `json:"description"`
-	Implicit      bool   `json:"implicit"`
-	Editable      bool   `json:"editable"`
-	Created       Time   `json:"created"`
-	Verdict       string `json:"verdict"`
-	Reason        string `json:"reason"` // why this verdict
-	Hits          uint64 `json:"hits"`
-	Decisive      uint64 `json:"decisive"`
-	PossibleHits  uint64 `json:"possible_hits"`
-	Records       uint64 `json:"records"`
-	Packets       uint64 `json:"packets"`
-	Bytes         uint64 `json:"bytes"`
-	Peers         uint64 `json:"peers"`
-	FirstSeen     Time   `json:"first_seen"` // null without hits
-	LastSeen      Time   `json:"last_seen"`
-	Interfaces    int    `json:"interfaces"`     // interfaces on which it is in force
-	HitInterfaces uint64 `json:"hit_interfaces"` // interfaces on which it has hits
+	Ref           string  `json:"ref"`
+	Group         string  `json:"group"`
+	Rule          string  `json:"rule"`
+	Direction     string  `json:"direction"`
+	Action        string  `json:"action"`
+	Priority      uint32  `json:"priority"` // 1 where the platform has none
+	Protocol      string  `json:"protocol"`
+	Ports         string  `json:"ports"`
+	Peer          string  `json:"peer"`
+	Description   string  `json:"description"`
+	Implicit      bool    `json:"implicit"`
+	Editable      bool    `json:"editable"`
+	Created       Time    `json:"created"`
+	Verdict       string  `json:"verdict"`
+	Reason        string  `json:"reason"` // why this verdict
+	Hits          uint64  `json:"hits"`
+	Decisive      uint64  `json:"decisive"`
+	PossibleHits  uint64  `json:"possible_hits"`
+	Records       uint64  `json:"records"`
+	Packets       uint64  `json:"packets"`
+	Bytes         uint64  `json:"bytes"`
+	Peers         uint64  `json:"peers"`
+	FirstSeen     Time    `json:"first_seen"` // null without hits
+	LastSeen      Time    `json:"last_seen"`
+	Interfaces    int     `json:"interfaces"`     // interfaces on which it is in force
+	HitInterfaces uint64  `json:"hit_interfaces"` // interfaces on which it has hits
+	Source        *Source `json:"source"`         // where it is written; null: not known
+}
+
+// Source is the place that a rule was read from.
+type Source struct {
+	Path    Optional `json:"path"`    // one of inputs.policy; null: not known
+	Line    int      `json:"line"`    // from 1; 0: not known
+	Address Optional `json:"address"` // the resource of infrastructure code that declares it; null: none
 }
 
 // Finding is a claim with its evidence.

@@ -21,12 +21,27 @@ var Formats = []Format{
 	{"markdown", ".md", Markdown},
 	{"html", ".html", HTML},
 	{"json", ".json", Write},
+	{"sarif", ".sarif", SARIF},
+	{"csv", ".csv", CSV},
+	{"junit", ".xml", JUnit},
+}
+
+// FormatNames lists the names of all formats as help texts do: "text, markdown, …".
+func FormatNames() string {
+	names := make([]string, len(Formats))
+	for i, f := range Formats {
+		names[i] = f.Name
+	}
+	return strings.Join(names, ", ")
 }
 
 // FormatFor finds a format by its name ("markdown"), or by the extension of a file
 // name ("out/report.md", ".md").
 func FormatFor(name string) (Format, error) {
 	ext := strings.ToLower(path.Ext(name))
+	if strings.HasSuffix(strings.ToLower(name), ".sarif.json") {
+		ext = ".sarif" // the other customary extension; what reads it cannot read a report
+	}
 	var names []string
 	for _, f := range Formats {
 		if name == f.Name || ext == f.Ext {

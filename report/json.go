@@ -52,7 +52,8 @@ func escapeHidden(b []byte) []byte {
 }
 
 // Read reads a report that Write wrote, or a later minor version of it: keys it does
-// not know are ignored. A document of another major schema, or of none, is an error.
+// not know are ignored. A document of another major schema, or of none, is a
+// [SchemaError].
 func Read(r io.Reader) (*Report, error) {
 	data, err := io.ReadAll(r)
 	if err != nil {
@@ -74,18 +75,28 @@ func Read(r io.Reader) (*Report, error) {
 	return doc.complete(), nil
 }
 
-func checkSchema(s string) error {
-	if s == "" {
-		return errors.New("missing; is this a report of sgadvise?")
+// SchemaError says that a document is no report that this version reads. Schema is what
+// the document calls itself, "" if nothing.
+type SchemaError struct{ Schema string }
+
+// Error says what was wanted.
+func (e *SchemaError) Error() string {
+	name, _, _ := strings.Cut(e.Schema, "/")
+	wantName, _, _ := strings.Cut(SchemaName, "/")
+	switch {
+	case e.Schema == "":
+		return "missing; is this a report of sgadvise?"
+	case name != wantName:
+		return fmt.Sprintf("%q is not a report; want %q", e.Schema, SchemaName)
 	}
+	return fmt.Sprintf("%q is not known to this version, which reads %q", e.Schema, SchemaName)
+}
+
+func checkSchema(s string) error {
 	name, version, _ := strings.Cut(s, "/")
 	wantName, wantMajor, _ := strings.Cut(SchemaName, "/")
-	major, _, _ := strings.Cut(version, ".")
-	switch {
-	case name != wantName:
-		return fmt.Errorf("%q is not a report; want %q", s, SchemaName)
-	case major != wantMajor:
-		return fmt.Errorf("%q is not known to this version, which reads %q", s, SchemaName)
+	if major, _, _ := strings.Cut(version, "."); name != wantName || major != wantMajor {
+		return &SchemaError{s}
 	}
 	return nil
 }
@@ -137,6 +148,7 @@ func (r *Report) complete() *Report {
 	fill(&c.Coverage.Missing)
 	fill(&c.Groups)
 	fill(&c.Rules)
+	fill(&c.Checks)
 	fillEach(&c.Findings, func(f *Finding) { fill(&f.Facts); fill(&f.Related); fill(&f.Controls) })
 	fillEach(&c.Plan.Edits, func(e *Edit) { fill(&e.With) })
 	fill(&c.Plan.Declined)

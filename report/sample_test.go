@@ -16,7 +16,7 @@ func sample() *Report {
 	r := &Report{
 		Tool:    Tool{"sgadvise", "1.0.0"},
 		Created: at(31, 8) + 26*3600,
-		Options: Settings{Mode: "tighten", MinDaysNarrow: 14, MinDaysUnused: 28, MinFidelity: 0.9, MaxBadRows: -1},
+		Options: Settings{Mode: "tighten", MinDaysNarrow: 14, MinDaysUnused: 28, MinFidelity: 0.9, MaxBadRows: -1, FailOn: "high"},
 		Notes: []string{
 			"2 interfaces have gaps; rules that only they could have used are not called unused.",
 			"history is not exported: membership of groups is taken from the snapshot for the whole window.",
@@ -103,6 +103,7 @@ func sample() *Report {
 		{"history", "membership and rules are taken from the snapshot for the whole window"},
 	}
 
+	r.Checks = []string{"exposed-admin-port", "mergeable-rules", "redundant-rule", "shadowed-rule", "unattached-group", "unused-rule", "wide-ports", "wide-source"}
 	sampleRules(r)
 	samplePlan(r)
 	sampleFindings(r)

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"math"
 	"reflect"
 	"regexp"
 	"strings"
@@ -68,25 +69,31 @@ func clip(s string, limit int) string {
 // impossible to forget a field that is added later.
 func inert(r *Report) *Report { return cleaned(r.complete()) }
 
+// whole is inert for programs: no text is cut.
+func whole(r *Report) *Report { return cleanedTo(r.complete(), math.MaxInt) }
+
 // cleaned returns a deep copy of v with every text cleaned.
-func cleaned[T any](v *T) *T {
+func cleaned[T any](v *T) *T { return cleanedTo(v, maxText) }
+
+// cleanedTo is cleaned with another limit to the length of each text.
+func cleanedTo[T any](v *T, limit int) *T {
 	out := reflect.New(reflect.TypeFor[T]()).Elem()
-	copyClean(out, reflect.ValueOf(v).Elem())
+	copyClean(out, reflect.ValueOf(v).Elem(), limit)
 	return out.Addr().Interface().(*T)
 }
 
-func copyClean(dst, src reflect.Value) {
+func copyClean(dst, src reflect.Value, limit int) {
 	switch src.Kind() {
 	case reflect.String:
-		dst.SetString(clean(src.String(), maxText))
+		dst.SetString(clean(src.String(), limit))
 	case reflect.Struct:
 		for i := range src.NumField() {
-			copyClean(dst.Field(i), src.Field(i))
+			copyClean(dst.Field(i), src.Field(i), limit)
 		}
 	case reflect.Slice:
 		dst.Set(reflect.MakeSlice(src.Type(), src.Len(), src.Len()))
 		for i := range src.Len() {
-			copyClean(dst.Index(i), src.Index(i))
+			copyClean(dst.Index(i), src.Index(i), limit)
 		}
 	case reflect.Map:
 		dst.Set(reflect.MakeMapWithSize(src.Type(), src.Len()))
@@ -94,7 +101,7 @@ func copyClean(dst, src reflect.Value) {
 			// Keys that differ in what is stripped would fall together; the counts are
 			// for people, and the JSON keeps them apart.
 			key := reflect.New(k.Type()).Elem()
-			copyClean(key, k)
+			copyClean(key, k, limit)
 			sum := src.MapIndex(k).Uint()
 			if old := dst.MapIndex(key); old.IsValid() {
 				sum += old.Uint()
@@ -104,7 +111,7 @@ func copyClean(dst, src reflect.Value) {
 	case reflect.Pointer:
 		if !src.IsNil() {
 			dst.Set(reflect.New(src.Type().Elem()))
-			copyClean(dst.Elem(), src.Elem())
+			copyClean(dst.Elem(), src.Elem(), limit)
 		}
 	default:
 		dst.Set(src)

@@ -224,6 +224,7 @@ func (f *analyzeFlags) describe(st *settings) reports.Settings {
 		RequireCoverage: f.requireCoverage,
 		MaxBadRows:      f.maxBadRows,
 		Strict:          f.strict,
+		FailOn:          f.failOn,
 		From:            reports.TimeOf(st.from),
 		To:              reports.TimeOf(st.to),
 	}

@@ -25,7 +25,7 @@ type outputFlags struct {
 }
 
 func (f *outputFlags) register(fs *pflag.FlagSet) {
-	fs.StringVar(&f.format, "format", "", "format of the report: text, markdown, html, json (default: from -o, else text)")
+	fs.StringVar(&f.format, "format", "", "format of the report: "+reports.FormatNames()+" (default: from -o, else text)")
 	fs.StringVarP(&f.out, "output", "o", "-", "file for the report, - for standard output")
 	fs.StringArrayVar(&f.export, "export", nil, "write the report to this file too, format from its extension (repeatable)")
 	fs.StringVar(&f.color, "color", "auto", "colour in text: auto, always, never")

@@ -118,8 +118,16 @@
 // "terraform drift" in Missing counts what differs. [Overlay] shows what a proposed
 // policy makes of the one in force.
 //
+// # The past
+//
+// [ReadHistory] also takes earlier snapshots, and files that record changes: CloudTrail
+// events (trail files with Records, what "aws cloudtrail lookup-events" prints, one event
+// a line), AWS Config items, and ActionTrail events as they are, looked up, or out of a
+// log service. Of CloudTrail the content of each change is read; of ActionTrail no more
+// than that something changed the object, so what it was before comes from an earlier
+// snapshot or is not known.
+//
 // # What the package does not do
 //
-// It judges nothing, resolves no reference and reads no history: groups and lists
-// are those of the moment of the export. It never calls a cloud.
+// It judges nothing and resolves no reference. It never calls a cloud.
 package cloud

@@ -90,6 +90,14 @@ type object struct {
 	moved  []point        // the same, to the addresses of an interface alone
 	births []birth
 	deaths []point
+	items  []item
+}
+
+// item is all that an object was at some time.
+type item struct {
+	at    int64
+	order string
+	contents
 }
 
 // birth is the making of an object. What it does not name of the object's parts was not
@@ -301,6 +309,17 @@ func (o *object) settle(snapshots []moment) *timeline {
 			o.values[name] = s.value
 		}
 	}
+	for _, x := range o.items {
+		self = append(self, point{x.at, x.self, x.self, x.order})
+		for name, s := range x.parts {
+			if _, ok := o.parts[name]; !ok {
+				o.parts[name] = nil
+			}
+			if _, ok := o.values[name]; !ok {
+				o.values[name] = s.value
+			}
+		}
+	}
 	t.self = solve(self)
 	for i := range self {
 		for _, s := range [2]state{self[i].before, self[i].after} {
@@ -324,6 +343,13 @@ func (o *object) settle(snapshots []moment) *timeline {
 				s = gone
 			}
 			points = append(points, point{x.at, gone, s, x.order})
+		}
+		for _, x := range o.items {
+			s, ok := x.parts[name]
+			if !ok {
+				s = gone
+			}
+			points = append(points, point{x.at, s, s, x.order})
 		}
 		if made := madeAt(o.values[name]); !made.IsZero() {
 			// It may have got its present content later.

@@ -26,13 +26,14 @@ type recordSource struct {
 var (
 	cloudTrail  = &recordSource{"cloudtrail", (*pastBuilder).addCloudTrail}
 	actionTrail = &recordSource{"actiontrail", (*pastBuilder).addActionTrail}
+	awsConfig   = &recordSource{"config", (*pastBuilder).addConfigItems}
 )
 
-var recordSources = []*recordSource{cloudTrail, actionTrail}
+var recordSources = []*recordSource{cloudTrail, actionTrail, awsConfig}
 
 // claimsHistory recognises files with records of changes: objects with the name and the
 // source of an event, each a document of its own, in "Records", or in "Events" as the
-// commands that look events up print them.
+// commands that look events up print them; and configuration items.
 func claimsHistory(f *file) (bool, error) {
 	if !f.isJSON {
 		return false, nil
@@ -62,8 +63,8 @@ func (f *file) findRecords(members []member) error {
 	}
 	for _, m := range members {
 		switch m.name {
-		case "records", "events":
-		case "detail": // as an event bus passes it on
+		case "records", "events", "configurationitems":
+		case "detail", "configurationitem": // as an event bus passes it on
 			inner, err := m.members()
 			if err != nil {
 				return err
@@ -117,6 +118,8 @@ func sourceOf(members []member) *recordSource {
 			source = strings.Contains(string(m.raw), "amazonaws")
 		case "servicename", "event.servicename":
 			service = true
+		case "configurationitemcapturetime":
+			return awsConfig
 		case "event":
 			// As a log service keeps it: the event is one level down, perhaps as a string.
 			return nestedSource(m.element)

@@ -44,7 +44,7 @@ func (v *Verdicts) list() []count {
 		{"unused", uint64(v.Unused), "no hit in a window that would have shown one"},
 		{"not-seen-gaps", uint64(v.NotSeenGaps), "no hit, but the window is too short, the rule too young, or the log has gaps"},
 		{"not-observable", uint64(v.NotObservable), "no hit, and a flow log could not have shown one"},
-		{"dead-by-config", uint64(v.DeadByConfig), "no hit, and needless as configured: covered by other rules, a dead reference, or in force nowhere"},
+		{"dead-by-config", uint64(v.DeadByConfig), "no hit, and needless as configured: covered by other rules or by what happens without any, denied by a network ACL, a dead reference, or in force nowhere"},
 		{"unknown", uint64(v.Unknown), "part of what would decide is not known"},
 	}
 }

@@ -38,6 +38,7 @@ func (w *worker) credit(p *part, i int32, es []entry) Connection {
 	passed := false // any of its packets
 	t := &w.e.paths.tables[w.e.paths.class[i]]
 	cut, former := w.e.cut(i), false
+	carried := cut
 	var r store.Row
 	for n := range es {
 		e = &es[n]
@@ -68,11 +69,13 @@ func (w *worker) credit(p *part, i int32, es []entry) Connection {
 			t[side(e.opener)].connection(e.proto, &e.reading, &w.request)
 			c.Verdict, c.GroupVerdict = w.request.all, w.request.stateful
 		}
-		former = w.markEras(i, e, &r) || former
+		byFormer, byThose := w.markEras(i, e, &r)
+		former, carried = former || byFormer, carried && byThose
 	}
 	if former && passed {
 		p.former++
 	}
+	c.Carried = carried && passed
 	if c.Action == flow.Accept && !passed {
 		// Nothing but rejected answers: to what, nobody saw. Anyone can send those.
 		c.Action = flow.Reject

@@ -155,13 +155,14 @@ func (w *worker) best(ts []*[2]compiled, i int32, r *store.Row, x *orient.Readin
 // markEras credits the rules that decided row r, read as e says, at its time. Only rules
 // on which all paths agree that may have been in force are hits. What the present rules
 // would decide is possible: they were not all there. It reports whether rules carried
-// the row that are not there now.
-func (w *worker) markEras(i int32, e *entry, r *store.Row) (former bool) {
+// the row that are not there now, and whether the rules of its time certainly did.
+func (w *worker) markEras(i int32, e *entry, r *store.Row) (former, carried bool) {
 	now := &w.e.paths.tables[w.e.paths.class[i]]
-	ts, _, _ := w.inForce(i, r, &e.reading)
+	ts, d, _ := w.inForce(i, r, &e.reading)
+	carried = len(ts) == 1 && (d == flow.Permitted || d == flow.Reply)
 	if len(ts) == 1 && ts[0] == now {
 		w.mark(now, e, r, &w.marks)
-		return false
+		return false, carried
 	}
 	former = true
 	last := int32(len(w.e.paths.rules))
@@ -185,7 +186,7 @@ func (w *worker) markEras(i int32, e *entry, r *store.Row) (former bool) {
 	w.one.reset()
 	w.mark(now, e, r, &w.one)
 	w.marks.possible = append(append(w.marks.possible, w.one.hits...), w.one.possible...)
-	return former
+	return former, carried
 }
 
 // drop leaves out rules with the id past, which are not there now.

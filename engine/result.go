@@ -75,12 +75,15 @@ type Connection struct {
 	// that they allow is traffic the group rules carry, even where the snapshot's ACL
 	// does not explain it.
 	GroupVerdict policy.Verdict
-	Signature    int32  // index into Result.Signatures
-	Records      uint64 // both directions
-	Packets      uint64
-	Bytes        uint64
-	First, Last  int64
-	Days         uint64
+	// Carried: accepted, and the rules of its time, which are known and not all those of
+	// the present, carried every record of it.
+	Carried     bool
+	Signature   int32  // index into Result.Signatures
+	Records     uint64 // both directions
+	Packets     uint64
+	Bytes       uint64
+	First, Last int64
+	Days        uint64
 }
 
 // Signature is what a connection says of rules. Rules are indexes into Result.Usage,

@@ -63,7 +63,7 @@ func unexplained(res *engine.Result) map[int32][]visit {
 	}
 	for i := range res.Connections {
 		c := &res.Connections[i]
-		if c.Action == flow.Accept && c.GroupVerdict == policy.Denied {
+		if c.Action == flow.Accept && c.GroupVerdict == policy.Denied && !c.Carried {
 			add(c.Interface, visit{c.Direction, c.Proto, c.Port, max(c.Port, c.PortHi), outside(res.Snapshot, c.Remote)})
 		}
 	}

@@ -52,10 +52,11 @@ func ReadHistory(paths []string, opt Options) (*policy.History, []Input, error) 
 	if err := b.addRecords(records); err != nil {
 		return nil, inputs, err
 	}
+	h := policy.NewHistory(b.build())
 	if len(b.snapshots) > 1 || len(records) > 0 {
-		b.noteMissing(s)
+		b.noteMissing(s, h)
 	}
-	return policy.NewHistory(b.build()), inputs, nil
+	return h, inputs, nil
 }
 
 // moment is a snapshot with its time.
@@ -447,13 +448,29 @@ func (t *timeline) each(when int64, new bool, f func(name string, s state)) {
 	}
 }
 
-// noteMissing words in s what the past lacks. That there is one at all is no longer
-// missing.
-func (b *pastBuilder) noteMissing(s *policy.Snapshot) {
+// noteMissing words in s, the present of h, what the past lacks. That there is one at all
+// is no longer missing.
+func (b *pastBuilder) noteMissing(s *policy.Snapshot, h *policy.History) {
 	s.Missing = slices.DeleteFunc(s.Missing, func(m policy.Missing) bool { return m.What == "history" })
+	note := func(format string, args ...any) {
+		s.Missing = append(s.Missing, policy.Missing{What: "history", Effect: fmt.Sprintf(format, args...)})
+	}
 	if b.unplaced > 0 {
-		s.Missing = append(s.Missing, policy.Missing{What: "history",
-			Effect: fmt.Sprintf("%d recorded changes could not be made out: what they changed may have been otherwise before", b.unplaced)})
+		note("%d recorded changes could not be made out: what they changed may have been otherwise before", b.unplaced)
+	}
+	if open := h.Unsettled(); len(open) > 0 {
+		var some []string
+		for _, u := range open[:min(3, len(open))] {
+			some = append(some, u.ID+" before "+u.Before.Format(time.RFC3339))
+		}
+		more := ""
+		if n := len(open) - len(some); n > 0 {
+			more = fmt.Sprintf(" and %d more", n)
+		}
+		note("what some objects were is not known: %s%s; what rests on them is not judged", strings.Join(some, ", "), more)
+	}
+	if at, ok := h.LostBefore(); ok {
+		note("interfaces were there of which nothing is known but their end: before %s any group may have had more members", at.Format(time.RFC3339))
 	}
 	slices.SortFunc(s.Missing, func(x, y policy.Missing) int {
 		return cmp.Or(strings.Compare(x.What, y.What), strings.Compare(x.Effect, y.Effect))

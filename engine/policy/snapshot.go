@@ -106,6 +106,7 @@ type Platform struct {
 	OpenUntracked bool
 	// GroupsDeny: rules of groups may deny, so a group that is not here might.
 	GroupsDeny bool
+	NoSelfPeer bool // no rule may name its own group as peer
 }
 
 // Group is a security group.
@@ -115,6 +116,7 @@ type Group struct {
 	Default               bool   // the VPC's default group
 	Managed               bool   // kept by a service: not for editing
 	Kind                  string // the platform's word; groups of different kinds do not join
+	Unnamed               bool   // its rules may name no group as peer, and no rule may name it
 	EgressOpen            bool   // what no egress rule matches may leave
 	Intra                 bool   // its members may talk to one another by private address, whatever the rules say
 	Rules                 []Rule

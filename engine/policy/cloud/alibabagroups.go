@@ -132,6 +132,7 @@ func (r *alibabaReader) buildGroups(interfaces []policy.Interface) ([]policy.Gro
 		if g.Rules, err = rules.of(id, a.rules); err != nil {
 			return nil, err
 		}
+		g.Unnamed = g.Kind != alibabaBasic
 		switch g.Kind {
 		case alibabaBasic:
 			g.EgressOpen, g.Intra = true, a.inner == "accept"

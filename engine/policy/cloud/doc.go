@@ -52,7 +52,7 @@
 //	          requester-managed transit ingress-open no-acl]
 //	  stage NAME DENY|ALLOW/DENY|ALLOW [first] GROUP[,GROUP]…|none …
 //	group ID [name=WORD vpc=ID account=ID description=WORD kind=WORD default managed
-//	          egress-open intra]
+//	          unnamed egress-open intra]
 //	  RULE ingress|egress [deny|allow|next|allow-all] BOX [or BOX]… [priority=N]
 //	       [created=TIME address=WORD ports-of=LIST readonly implicit] ["description"]
 //	acl ID [subnets=ID,ID…] [subnet=ID]… [vpc=ID default]
@@ -62,7 +62,8 @@
 //	flowlog ID RESOURCE ALL|ACCEPT|REJECT [format=WORD created=TIME failed=WORD
 //	          paths=WORD[,WORD]… interval=DURATION ipv4-only inactive]
 //	missing WHAT "effect"
-//	platform CIDR…|none [acl-exempt=CIDR]… [admitted=CIDR]… [quota=N open-untracked groups-deny id=ID]
+//	platform CIDR…|none [acl-exempt=CIDR]… [admitted=CIDR]… [quota=N open-untracked groups-deny
+//	          no-self-peer id=ID]
 //	taken TIME
 //
 // A BOX is one set of connections:

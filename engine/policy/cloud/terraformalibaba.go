@@ -36,6 +36,7 @@ func (r *tfReader) alibabaGroup(res *tfResource) error {
 	if inner != "" && inner != "accept" && inner != "drop" {
 		return res.errorf("inner_access_policy", errors.New("neither Accept nor Drop"))
 	}
+	g.Unnamed = g.Kind != alibabaBasic
 	if g.Kind == alibabaBasic {
 		g.EgressOpen, g.Intra = true, inner != "drop"
 	}

@@ -267,7 +267,7 @@ func (r *textReader) group(w *words) error {
 	}
 	g := policy.Group{ID: id}
 	err = options(w, map[string]*string{"name": &g.Name, "vpc": &g.VPC, "account": &g.Account, "description": &g.Description, "kind": &g.Kind},
-		map[string]*bool{"default": &g.Default, "managed": &g.Managed, "egress-open": &g.EgressOpen, "intra": &g.Intra}, nil)
+		map[string]*bool{"default": &g.Default, "managed": &g.Managed, "unnamed": &g.Unnamed, "egress-open": &g.EgressOpen, "intra": &g.Intra}, nil)
 	if err != nil {
 		return err
 	}
@@ -464,7 +464,7 @@ func (r *textReader) platform(w *words) error {
 		*to = append(*to, x)
 	}
 	w.rest = rest
-	err := options(w, map[string]*string{"id": &p.ID, "quota": &quota}, map[string]*bool{"open-untracked": &p.OpenUntracked, "groups-deny": &p.GroupsDeny}, exempt)
+	err := options(w, map[string]*string{"id": &p.ID, "quota": &quota}, map[string]*bool{"open-untracked": &p.OpenUntracked, "groups-deny": &p.GroupsDeny, "no-self-peer": &p.NoSelfPeer}, exempt)
 	if err == nil && quota != "" {
 		n, e := strconv.ParseUint(quota, 10, 31)
 		if e != nil {

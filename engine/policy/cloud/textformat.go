@@ -81,6 +81,7 @@ func formatPlatform(b *strings.Builder, p *policy.Platform) {
 	}
 	flag(b, "open-untracked", p.OpenUntracked)
 	flag(b, "groups-deny", p.GroupsDeny)
+	flag(b, "no-self-peer", p.NoSelfPeer)
 	b.WriteByte('\n')
 }
 
@@ -160,6 +161,7 @@ func formatGroup(b *strings.Builder, g *policy.Group) {
 	option(b, "account", g.Account)
 	option(b, "description", g.Description)
 	option(b, "kind", g.Kind)
+	flag(b, "unnamed", g.Unnamed)
 	flag(b, "egress-open", g.EgressOpen)
 	flag(b, "intra", g.Intra)
 	flag(b, "default", g.Default)

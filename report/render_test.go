@@ -37,21 +37,25 @@ func TestGoldens(t *testing.T) {
 		views["sample"+f.Ext] = func(b *bytes.Buffer) error { return f.Render(b, r) }
 	}
 	for name, f := range views {
-		t.Run(name, func(t *testing.T) {
-			got, path := render(t, f), filepath.Join("testdata", name)
-			if *update {
-				if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if d := cmp.Diff(string(want), got); d != "" {
-				t.Errorf("run with -update if this is meant (-want +got):\n%s", d)
-			}
-		})
+		t.Run(name, func(t *testing.T) { checkGolden(t, name, render(t, f)) })
+	}
+}
+
+// checkGolden holds got to the file of that name in testdata.
+func checkGolden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(string(want), got); d != "" {
+		t.Errorf("run with -update if this is meant (-want +got):\n%s", d)
 	}
 }
 

@@ -13,6 +13,12 @@
 // and action gets a hit; of a rejected one the rule that denied it, a line of a stateless
 // stage only where the groups would have allowed. Replies credit stateless stages only.
 //
+// [ReplayHistory] judges each record by what was in force at its time: the rows of a
+// store made with [HistoryConfig] touch one era of their interface, or several that
+// follow each other. A record agrees with the policy if it does in one of them; a rule is
+// credited only if it decides in all, with the content that it has now. A connection that
+// shows no opening may have been opened under earlier rules, and those are asked, too.
+//
 // Interfaces are replayed in parallel and joined in order, so the result is the same
 // for any number of workers. The cost is one look-up for each reading of each distinct
 // row, a sort of the readings of each interface, and memory in the number of distinct

@@ -3,8 +3,9 @@
 // A [Report] is plain data; its JSON is the stored form ([Write], [Read]) and is
 // described by [Schema]. [Build] converts what the stages before it found.
 // [Formats] lists the views: text for terminals, Markdown, one self-contained HTML
-// page, the JSON itself, and what other programs read: SARIF, CSV, JUnit. A view made from a stored report is the view made from
-// the report it was stored from, byte for byte.
+// page, the JSON itself, and what other programs read: SARIF, CSV, JUnit. A view made
+// from a stored report is the view made from the report it was stored from, byte for
+// byte.
 //
 // [Compare] says what is different between two reports, and why.
 //

@@ -15,11 +15,12 @@ var schemas = []struct {
 	{"effective", reports.EffectiveJSONSchema},
 	{"explain", reports.ExplainJSONSchema},
 	{"verify", reports.VerifyJSONSchema},
+	{"diff", reports.DiffJSONSchema},
 }
 
 func newSchema(s streams) *cobra.Command {
 	return &cobra.Command{
-		Use:   "schema [report|effective|explain|verify]",
+		Use:   "schema [report|effective|explain|verify|diff]",
 		Short: "Print the JSON Schema of the report, or of another document",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {

@@ -3,7 +3,7 @@ package inflate
 import "math/bits"
 
 const (
-	maxMatch = 304     // bytes that may be written for a match, which has 258
+	maxMatch = 304 // bytes that may be written for a match, which has 258
 	litMask  = 1<<litRoot - 1
 	distMask = 1<<distRoot - 1
 	near     = 16 // from this distance on, a chunk does not overlap what it is copied from
@@ -35,8 +35,8 @@ func (d *decoder) decodeFast() (end bool, err error) {
 	nbits |= 56
 	e := packed[buf&litMask]
 	for ip < len(d.in)-inSlack && op < len(d.out)-outSlack {
-		// Both are arrays so that what follows needs no checks: at most 14 bytes are
-		// read, and 7 are written before a match.
+		// Both are arrays so that what follows needs few checks: 15 bytes are read at
+		// most, and 7 are written before a match.
 		in := (*[inSlack]byte)(d.in[ip:])
 		out := (*[outSlack]byte)(d.out[op:])
 		used := ^nbits & bitsMask >> 3
@@ -105,13 +105,11 @@ func (d *decoder) decodeFast() (end bool, err error) {
 		op += int(written)
 		e = d.dist[buf&distMask]
 		if e&notDistance != 0 {
-			if e&kindLink == 0 {
-				what = "no symbol of the code for distances"
-				break
+			if e&kindLink != 0 {
+				buf >>= distRoot
+				nbits -= distRoot
+				e = d.dist[e>>offsetShift&offsetMask+uint32(buf)&(1<<(e>>secondShift&codeMask)-1)]
 			}
-			buf >>= distRoot
-			nbits -= distRoot
-			e = d.dist[e>>offsetShift&offsetMask+uint32(buf)&(1<<(e>>secondShift&codeMask)-1)]
 			if e&notDistance != 0 {
 				what = "no symbol of the code for distances"
 				break

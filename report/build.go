@@ -43,6 +43,7 @@ func Build(in Input) *Report {
 		Window:      Window{Time(a.Evidence.From), Time(a.Evidence.To), a.Evidence.Days},
 		Ledger:      buildLedger(in),
 		Fidelity:    buildFidelity(&res.Fidelity),
+		History:     buildHistory(res),
 		Orientation: buildOrientation(&res.Orientation),
 		Coverage:    buildCoverage(res, a.Evidence),
 		Groups:      buildGroups(res.Snapshot, a.Plan),
@@ -90,9 +91,21 @@ func inputsOf(logs *ingest.Report, policy []cloud.Input) Inputs {
 	return in
 }
 
+// buildHistory says what rests on how the policy was before.
+func buildHistory(res *engine.Result) History {
+	out := History{Known: res.History != nil, Former: res.Former, Outlived: res.Outlived}
+	if res.History != nil {
+		for _, u := range res.History.Unsettled() {
+			out.Unsettled = append(out.Unsettled, Unsettled{u.ID, TimeOf(u.Before)})
+		}
+	}
+	return out
+}
+
 func buildLedger(in Input) Ledger {
 	l := in.Result.Ledger
-	out := Ledger{Outside: in.Result.Store.Outside()}
+	by := &in.Result.RejectedBy
+	out := Ledger{Outside: in.Result.Store.Outside(), RejectedBy: RejectedBy{by.Groups, by.ACL, by.Either, by.Unknown}}
 	if in.Logs != nil {
 		l.Merge(&in.Logs.Ledger)
 		s := &in.Logs.Stats

@@ -18,6 +18,7 @@ type Report struct {
 	Window      Window        `json:"window"`
 	Ledger      Ledger        `json:"ledger"`
 	Fidelity    Fidelity      `json:"fidelity"`
+	History     History       `json:"history"`
 	Orientation []Orientation `json:"orientation"` // the strongest method first, undecided last
 	Coverage    Coverage      `json:"coverage"`
 	Groups      []Group       `json:"groups"`   // by id
@@ -146,6 +147,7 @@ type Ledger struct {
 	Records      uint64       `json:"records"`
 	Dispositions Dispositions `json:"dispositions"`
 	Outside      uint64       `json:"outside"` // records outside the window that was asked for; not in Records
+	RejectedBy   RejectedBy   `json:"rejected_by"`
 	Reasons      []Reason     `json:"reasons"` // why records were not used, or used with doubt; by kind and reason
 	Samples      []Sample     `json:"samples"` // a few of the malformed records, by path and line
 }
@@ -164,6 +166,14 @@ type Dispositions struct {
 	SkipData     uint64 `json:"skipdata"`
 	Unsupported  uint64 `json:"unsupported"`
 	Malformed    uint64 `json:"malformed"`
+}
+
+// RejectedBy counts the rejected records by the layer that must have rejected them.
+type RejectedBy struct {
+	Groups     uint64 `json:"groups"`      // the groups deny, and no network ACL does
+	NetworkACL uint64 `json:"network_acl"` // the network ACL denies, and no group does
+	Either     uint64 `json:"either"`      // both deny, or the network ACL is not known
+	Unknown    uint64 `json:"unknown"`     // neither is known to deny
 }
 
 // Reason is a cause with the number of records it befell. Records of the kind
@@ -189,6 +199,20 @@ type Fidelity struct {
 	Rate       float64             `json:"rate"`   // agree / judged; 1 if nothing was judged
 	Causes     map[string]uint64   `json:"causes"` // cause of a disagreement → records, all interfaces
 	Interfaces []InterfaceFidelity `json:"interfaces"`
+}
+
+// History says what of the account rests on how the policy was before.
+type History struct {
+	Known     bool        `json:"known"`     // records of changes or earlier exports were given
+	Former    uint64      `json:"former"`    // connections that rules carried which are gone or were changed
+	Outlived  uint64      `json:"outlived"`  // records of connections that lived on after the rules that let them in
+	Unsettled []Unsettled `json:"unsettled"` // objects of which it is not known what they held, by id
+}
+
+// Unsettled is an object of which nothing is known before a time.
+type Unsettled struct {
+	ID     string `json:"id"`
+	Before Time   `json:"before"`
 }
 
 // InterfaceFidelity is the fidelity of one interface.

@@ -71,6 +71,7 @@ type page struct {
 	Records, Outside                              string
 	Causes                                        []pageCauses
 	CausesMore                                    string
+	Account                                       []string
 	Orientation                                   []pageMethod
 	Undecided                                     []pageUndecided
 	UndecidedMore                                 string
@@ -401,6 +402,7 @@ func (p *page) account(r *Report) {
 		p.Causes = append(p.Causes, pageCauses{f.Interface, number(f.Judged), number(f.Agree), countsText(causeList(f.Causes))})
 	}
 	p.CausesMore = showing(len(shown), len(apart), "interfaces")
+	p.Account = accountTexts(r)
 	for _, o := range r.Orientation {
 		kind := "inference"
 		switch {

@@ -143,6 +143,7 @@ func (r *Report) complete() *Report {
 	fill(&c.Ledger.Samples)
 	fillMap(&c.Fidelity.Causes)
 	fillEach(&c.Fidelity.Interfaces, func(f *InterfaceFidelity) { fillMap(&f.Causes) })
+	fill(&c.History.Unsettled)
 	fill(&c.Orientation)
 	fillEach(&c.Coverage.Interfaces, func(f *InterfaceCoverage) { fill(&f.Gaps) })
 	fill(&c.Coverage.Missing)

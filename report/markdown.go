@@ -201,6 +201,9 @@ func (m *mdView) account() {
 	if causes := causeList(m.r.Fidelity.Causes); len(causes) > 0 {
 		m.linef("\nDisagreements with the policy by cause: %s.", escape(countsText(causes)))
 	}
+	for _, s := range accountTexts(m.r) {
+		m.linef("\n%s.", escape(s))
+	}
 	if len(l.Samples) > 0 {
 		shown := firstOf(l.Samples, markdownEvidence)
 		m.fold("Records that could not be read: samples")

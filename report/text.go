@@ -280,6 +280,9 @@ func (t *textView) account() {
 	if causes := causeList(t.r.Fidelity.Causes); len(causes) > 0 {
 		t.say("Disagreements with the policy by cause: " + countsText(causes))
 	}
+	for _, s := range accountTexts(t.r) {
+		t.say(s)
+	}
 	if len(t.r.Orientation) > 0 {
 		var parts []count
 		for _, o := range t.r.Orientation {

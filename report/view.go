@@ -359,6 +359,26 @@ func showing(shown, all int, what string) string {
 	return fmt.Sprintf("showing %s of %s %s", number(uint64(shown)), number(uint64(all)), what)
 }
 
+// accountTexts are sentences under the account: who rejected, and what rests on the past.
+func accountTexts(r *Report) (out []string) {
+	b := &r.Ledger.RejectedBy
+	if rejected := countsText([]count{{Name: "groups", N: b.Groups}, {Name: "network ACL", N: b.NetworkACL}, {Name: "either of them", N: b.Either}, {Name: "neither as far as is known", N: b.Unknown}}); rejected != "" {
+		out = append(out, "Rejected by: "+rejected)
+	}
+	h := &r.History
+	if h.Former > 0 {
+		out = append(out, plural64(h.Former, "connection")+" passed by rules that are gone or were changed: they credit no rule of the present")
+	}
+	if h.Outlived > 0 {
+		out = append(out, plural64(h.Outlived, "record")+" of connections that lived on after the rules that let them in")
+	}
+	if n := len(h.Unsettled); n > 0 {
+		out = append(out, fmt.Sprintf("%s changed and nobody says what was before, %s among them: what it decided until %s is not judged",
+			plural(n, "object"), h.Unsettled[0].ID, minute(h.Unsettled[0].Before)))
+	}
+	return out
+}
+
 // causeList lists causes of disagreement, by name.
 func causeList(m map[string]uint64) []count {
 	var out []count

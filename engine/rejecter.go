@@ -96,7 +96,7 @@ func (w *worker) rejecterOf(t *[2]compiled, i int32, r *store.Row, x *orient.Rea
 // known or not: they stay in its subnet, or it is exempt.
 func (e *replayer) unfiltered(i int32, x *orient.Reading) bool {
 	f := &e.snap.Interfaces[i]
-	if f.NoACL {
+	if e.snap.NoACLFor(f) {
 		return true
 	}
 	remote := x.Remote.Netip()

@@ -358,7 +358,7 @@ const (
 
 func (w *worker) contradictedBy(i int32, x *orient.Reading) string {
 	f := &w.e.snap.Interfaces[i]
-	if _, _, ok := w.e.snap.ACLFor(f); !ok {
+	if _, _, ok := w.e.snap.ACLFor(f); !ok && !w.e.snap.NoACLFor(f) {
 		return causeACLMissing
 	}
 	return causeBothAllow

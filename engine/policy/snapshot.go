@@ -105,8 +105,9 @@ type Platform struct {
 	// replies pass by that rule, and removing the first one cuts them at once.
 	OpenUntracked bool
 	// GroupsDeny: rules of groups may deny, so a group that is not here might.
-	GroupsDeny bool
-	NoSelfPeer bool // no rule may name its own group as peer
+	GroupsDeny  bool
+	ACLOptional bool // a subnet may have no network ACL: nothing filters its packets then
+	NoSelfPeer  bool // no rule may name its own group as peer
 }
 
 // Group is a security group.
@@ -324,6 +325,17 @@ func (s *Snapshot) ACLFor(f *Interface) (*ACL, *Subnet, bool) {
 // Members returns the private addresses of the interfaces that carry group id, as
 // single-address and delegated prefixes, in order.
 func (s *Snapshot) Members(id string) []netip.Prefix { return s.members[id] }
+
+// NoACLFor reports that no network ACL filters f for certain: it is exempt, or its subnet
+// has none where a subnet need not have one.
+func (s *Snapshot) NoACLFor(f *Interface) bool {
+	if f.NoACL {
+		return true
+	}
+	_, has := s.aclOf[f.Subnet]
+	_, known := s.Subnet(f.Subnet)
+	return !has && known && s.PlatformOf(f).ACLOptional && !s.MissingWhat("network-acls")
+}
 
 // MissingWhat reports whether something was named missing under this name.
 func (s *Snapshot) MissingWhat(what string) bool {

@@ -17,7 +17,7 @@ import (
 // everything drops them too. Network ACLs leave the resolvers and the metadata service
 // alone. The limit is the one of a group, the lower of the published ones; 1,000 rules
 // may meet on an interface, whatever their groups.
-var alibabaPlatform = policy.Platform{ID: "alibaba", Quota: 200, GroupsDeny: true, NoSelfPeer: true,
+var alibabaPlatform = policy.Platform{ID: "alibaba", Quota: 200, GroupsDeny: true, ACLOptional: true, NoSelfPeer: true,
 	ACLExempt: []netip.Prefix{
 		netip.MustParsePrefix("100.100.2.112/28"),
 		netip.MustParsePrefix("100.100.2.128/28"),

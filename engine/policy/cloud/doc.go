@@ -63,7 +63,7 @@
 //	          paths=WORD[,WORD]… interval=DURATION ipv4-only inactive]
 //	missing WHAT "effect"
 //	platform CIDR…|none [acl-exempt=CIDR]… [admitted=CIDR]… [quota=N open-untracked groups-deny
-//	          no-self-peer id=ID]
+//	          acl-optional no-self-peer id=ID]
 //	taken TIME
 //
 // A BOX is one set of connections:

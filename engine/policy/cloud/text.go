@@ -464,7 +464,7 @@ func (r *textReader) platform(w *words) error {
 		*to = append(*to, x)
 	}
 	w.rest = rest
-	err := options(w, map[string]*string{"id": &p.ID, "quota": &quota}, map[string]*bool{"open-untracked": &p.OpenUntracked, "groups-deny": &p.GroupsDeny, "no-self-peer": &p.NoSelfPeer}, exempt)
+	err := options(w, map[string]*string{"id": &p.ID, "quota": &quota}, map[string]*bool{"open-untracked": &p.OpenUntracked, "groups-deny": &p.GroupsDeny, "acl-optional": &p.ACLOptional, "no-self-peer": &p.NoSelfPeer}, exempt)
 	if err == nil && quota != "" {
 		n, e := strconv.ParseUint(quota, 10, 31)
 		if e != nil {

@@ -81,6 +81,7 @@ func formatPlatform(b *strings.Builder, p *policy.Platform) {
 	}
 	flag(b, "open-untracked", p.OpenUntracked)
 	flag(b, "groups-deny", p.GroupsDeny)
+	flag(b, "acl-optional", p.ACLOptional)
 	flag(b, "no-self-peer", p.NoSelfPeer)
 	b.WriteByte('\n')
 }

@@ -110,3 +110,28 @@ func TestCertifyOfUnknownAndRejected(t *testing.T) {
 		}
 	}
 }
+
+// A record holds no ICMP type. Rules of which one silences the other for every type
+// differ in nothing; a rule for one type that is gone is missed.
+func TestCertifyAsksForEveryICMPType(t *testing.T) {
+	head := "platform none groups-deny\ninterface eni-1 10.0.0.5 sg-a\ngroup sg-a\n"
+	row := store.Row{Side: flow.Ingress, Proto: flow.ICMP, Action: flow.Accept, Local: addr("10.0.0.5"), Remote: addr("10.4.4.4"), Records: 1}
+	const ping, noPing, any, unreachable = "  p ingress icmp type 8 from 10.0.0.0/8\n", "  n ingress deny icmp type 8 from 10.0.0.0/8\n",
+		"  a ingress icmp from 10.0.0.0/8\n", "  u ingress icmp type 3 code 4 from 10.0.0.0/8\n"
+	for _, tc := range []struct {
+		old, planned    string
+		denied, allowed uint64
+	}{
+		{ping + noPing, noPing, 0, 0},
+		{ping, "", 1, 0},
+		{any, ping, 1, 0},
+		{ping + any, any, 0, 0},
+		{unreachable, ping, 1, 1},
+		{unreachable + ping, ping, 1, 0},
+		{any + noPing, any, 0, 1},
+	} {
+		if p := certifyRow(t, head+tc.old, head+tc.planned, row, orient.Opinion{Opener: flow.Ingress}); p.NewlyDenied != tc.denied || p.NewlyAllowed != tc.allowed {
+			t.Errorf("%q to %q: %+v", tc.old, tc.planned, p)
+		}
+	}
+}

@@ -48,8 +48,8 @@ const maxRounds = 64
 // proof refutes comes back without edits. The plan depends on nothing but in.
 //
 // Each round takes the group rules of the snapshot, drops what may go, narrows what is
-// left, and applies that; rounds follow until nothing changes, so a plan made for the
-// planned snapshot from the same evidence is empty. A round costs one look at each
+// left, and applies that; rounds follow until nothing changes. Without denies a plan made
+// for the planned snapshot from the same evidence is empty. A round costs one look at each
 // distinct connection, one coverage test for each rule and interface class, and a
 // cover for each rule that may be narrowed.
 func Make(ctx context.Context, in Input) (*Plan, error) {

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/sgadvise/sgadvise/analyzer/plan"
 	"github.com/sgadvise/sgadvise/engine/policy"
 )
@@ -39,6 +41,22 @@ func TestNewRulesKeepTheirRank(t *testing.T) {
 	e := edits["sg-1/accept"]
 	if len(e.With) != 1 || e.With[0].Rank != 50 || e.With[0].Action != policy.Allow {
 		t.Fatalf("%v", lines(p.Edits))
+	}
+}
+
+// Services of the platform change their addresses inside its block.
+func TestPeersOfThePlatformAreItsBlock(t *testing.T) {
+	p, edits, _ := planned(t, plan.ModeTighten, one+`group sg-1 egress-open
+  all ingress tcp 1-65535 from 0.0.0.0/0 priority=1
+  other ingress tcp 22 from 172.16.0.0/12 priority=1
+  drop ingress deny all from 0.0.0.0/0 priority=100
+`, "eni-1 100.64.3.4 10.1.0.1 40000 8080 6 ACCEPT 2\neni-1 10.3.0.7 10.1.0.1 40000 443 6 ACCEPT 2")
+	var with []string
+	for _, r := range edits["sg-1/all"].With {
+		with = append(with, r.Ports()+" from "+r.Peer())
+	}
+	if diff := cmp.Diff([]string{"443 from 10.3.0.7/32", "8080 from 100.64.0.0/10"}, with); diff != "" {
+		t.Errorf("%s\nof %v", diff, lines(p.Edits))
 	}
 }
 
@@ -130,6 +148,36 @@ group sg-2 egress-open
   d ingress tcp 443 from 10.0.0.0/9 priority=9 readonly
   e ingress tcp 443 from 10.128.0.0/9 priority=9 readonly
 `, web, "sg-1/a", plan.ModeTighten, "all it permits is permitted by other rules", "", plan.High},
+		{"members, and a router that may pass their packets on", `platform none
+interface eni-1 10.1.0.1 sg-1 vpc=vpc-1
+interface eni-2 10.1.0.2 sg-1 vpc=vpc-1
+interface eni-3 10.1.0.3 sg-fw vpc=vpc-1 transit
+group sg-fw
+group sg-1 vpc=vpc-1 egress-open intra
+  near ingress tcp 443 from 10.1.0.1/32 priority=1
+`, "eni-2 10.1.0.1 10.1.0.2 40000 443 6 ACCEPT 2", "sg-1/near", plan.ModeTighten, "", "something in the network passes traffic on", ""},
+		{"an allow below a deny of addresses that come and go", `platform none
+interface eni-1 10.1.0.1 sg-1
+interface eni-2 10.2.0.2 sg-lb subnet=subnet-2 requester-managed
+subnet subnet-2 10.2.0.0/24
+group sg-lb
+group sg-1 egress-open
+  d ingress deny tcp 443 from sg-lb priority=1
+  a ingress tcp 443 from 10.2.0.2/32 priority=9
+  web ingress tcp 443 from 10.3.0.7/32 priority=1
+`, web, "sg-1/a", plan.ModeTidy, "", "", ""},
+		{"a line below one that may have rejected", `platform none
+subnet subnet-1 10.1.0.0/24
+interface eni-1 10.1.0.1 sg-1 subnet=subnet-1
+group sg-1
+  web ingress tcp 443 from 10.3.0.7/32
+  ping ingress icmp from 10.3.0.7/32
+acl acl-1 subnet=subnet-1
+  10 ingress deny icmp type 8 from 10.0.0.0/8
+  20 ingress allow icmp from 10.0.0.0/8
+  30 ingress allow tcp 443 from 10.0.0.0/8
+  10 egress allow all to any
+`, web + "\neni-1 10.3.0.7 10.1.0.1 0 0 1 ACCEPT -", "acl-1/ingress-20", plan.ModeTighten, "", "whether a line above it rejects", ""},
 		{"addresses of the platform", one + `group sg-1 egress-open
   health ingress tcp 443 from 100.64.0.0/10 priority=1
   web ingress tcp 443 from 10.3.0.7/32 priority=1
@@ -214,5 +262,30 @@ func TestDeniesDoNotRestOnOtherEdits(t *testing.T) {
 	}
 	if edits["sg-1/unused"].Op != plan.Remove || edits["sg-1/wide"].Op != plan.Replace {
 		t.Errorf("%v", edits)
+	}
+}
+
+// Neighbours of different ranks are one rule only if no deny that ranks between them
+// meets either.
+func TestMergesOfRanks(t *testing.T) {
+	for deny, merged := range map[string]bool{
+		"tcp 440-450 from 10.2.1.7/32 priority=10": false,
+		"tcp 443 from 10.2.1.7/32 priority=20":     false, // it beats sgr-hi already, and would not be beaten by sgr-lo's rank
+		"tcp 440-450 from 10.2.0.7/32 priority=10": false,
+		"tcp 444-450 from 10.2.1.7/32 priority=10": true,
+		"tcp 443 from 10.2.1.7/32 priority=1":      true,
+		"tcp 443 from 10.2.1.7/32 priority=21":     true,
+	} {
+		p, _, _ := planned(t, plan.ModeTidy, one+`group sg-1 egress-open
+  lo ingress tcp 443 from 10.2.0.0/24 priority=1
+  hi ingress tcp 443 from 10.2.1.0/24 priority=20
+  d ingress deny `+deny+"\n", "eni-1 10.2.0.9 10.1.0.1 40000 443 6 ACCEPT 2")
+		var with []policy.Rule
+		for _, e := range p.Edits {
+			with = append(with, e.With...)
+		}
+		if (len(with) > 0) != merged {
+			t.Errorf("%s: %v", deny, lines(p.Edits))
+		}
 	}
 }

@@ -17,11 +17,17 @@ type hosts struct {
 	appliance map[string]bool              // VPCs with something in them that passes traffic on under its sender's address
 	routed    map[string]bool              // those of them where that is a router or firewall, not a network load balancer
 	shunned   map[string]bool              // groups that must not be proposed as a peer
+	noSelf    map[string]bool              // groups whose rules may not name the group itself
 	own       []netset.Addrs               // the private address blocks
+	platform  []netip.Prefix               // addresses of providers' services, which come and go in their block
 }
 
 func newHosts(s *policy.Snapshot) *hosts {
-	h := &hosts{make(map[flow.Addr][]string), make(map[flow.Addr][]netip.Prefix), make(map[string]bool), make(map[string]bool), make(map[string]bool), nil}
+	h := &hosts{groups: make(map[flow.Addr][]string), blocks: make(map[flow.Addr][]netip.Prefix),
+		appliance: make(map[string]bool), routed: make(map[string]bool), shunned: make(map[string]bool), noSelf: make(map[string]bool)}
+	for i := range s.Platforms {
+		h.platform = append(h.platform, s.Platforms[i].Admitted...)
+	}
 	for _, b := range cover.DefaultWeights().Blocks {
 		h.own = append(h.own, netset.AddrsOf(b))
 	}
@@ -33,10 +39,9 @@ func newHosts(s *policy.Snapshot) *hosts {
 			h.appliance[f.VPC] = true
 			h.routed[f.VPC] = h.routed[f.VPC] || f.Role != policy.NetworkBalancer
 		}
-		if f.Transit || f.Role.PassesOn() {
-			for _, g := range f.Groups {
-				h.shunned[g] = true
-			}
+		for _, g := range f.Groups {
+			h.shunned[g] = h.shunned[g] || f.Transit || f.Role.PassesOn()
+			h.noSelf[g] = h.noSelf[g] || s.PlatformOf(f).NoSelfPeer
 		}
 		for _, a := range f.Addresses {
 			at := flow.AddrFrom(a)
@@ -73,21 +78,33 @@ func blockOf(s *policy.Snapshot, f *policy.Interface, a netip.Addr) netip.Prefix
 }
 
 // managed reports whether a belongs to a managed interface: a load balancer, an
-// endpoint, a function, whose addresses come and go.
-func (w *world) managed(a flow.Addr) bool { _, ok := w.hosts.blocks[a]; return ok }
+// endpoint, a function, whose addresses come and go; or to the platform.
+func (w *world) managed(a flow.Addr) bool { return len(w.hosts.within(a)) > 0 }
+
+// within returns the blocks in which the owner of a, if it is managed, has its next
+// address; the invalid prefix: not known.
+func (h *hosts) within(a flow.Addr) []netip.Prefix {
+	out := h.blocks[a]
+	for _, p := range h.platform {
+		if netset.AddrsOf(p).Contains(a) {
+			out = append(slices.Clip(out), p)
+		}
+	}
+	return out
+}
 
 // unstable reports whether some peer belongs to a managed interface whose subnet does
 // not lie inside old: then nothing inside old is sure to hold its next address.
 func (w *world) unstable(old netip.Prefix, points []cover.Point) bool {
 	return slices.ContainsFunc(points, func(pt cover.Point) bool {
-		return slices.ContainsFunc(w.hosts.blocks[pt.Addr], func(b netip.Prefix) bool { return !inside(b, old) })
+		return slices.ContainsFunc(w.hosts.within(pt.Addr), func(b netip.Prefix) bool { return !inside(b, old) })
 	})
 }
 
 // wholeSubnets reports whether boxes hold the whole subnet of every managed peer.
 func (w *world) wholeSubnets(boxes []cover.Box, points []cover.Point) bool {
 	for _, pt := range points {
-		for _, block := range w.hosts.blocks[pt.Addr] {
+		for _, block := range w.hosts.within(pt.Addr) {
 			if !slices.ContainsFunc(boxes, func(b cover.Box) bool {
 				return b.Services.Covers(pt.Services) && inside(block, b.Prefix)
 			}) {
@@ -102,7 +119,7 @@ func inside(p, in netip.Prefix) bool {
 	return p.IsValid() && p.Bits() >= in.Bits() && in.Contains(p.Addr())
 }
 
-// subnetsIn returns the subnet blocks inside p.
+// subnetsIn returns the subnet blocks, and those of the platform, inside p.
 func (w *world) subnetsIn(p netip.Prefix) []netip.Prefix {
 	var out []netip.Prefix
 	for i := range w.snap.Subnets {
@@ -110,6 +127,11 @@ func (w *world) subnetsIn(p netip.Prefix) []netip.Prefix {
 			if inside(b, p) {
 				out = append(out, b)
 			}
+		}
+	}
+	for _, b := range w.hosts.platform {
+		if inside(b, p) {
+			out = append(out, b)
 		}
 	}
 	slices.SortFunc(out, policy.ComparePrefix)
@@ -143,8 +165,7 @@ func (w *world) explainingGroup(r *rule, old netip.Prefix, points []cover.Point)
 	var least netset.Size
 	for _, id := range common { // in order, so that the first of equals stays
 		g, ok := w.snap.Group(id)
-		// Where groups come in kinds, which of them may name which is restricted.
-		if !ok || g.Default || g.Kind != "" || w.hosts.shunned[id] || g.VPC != r.group.VPC || g.Account != r.group.Account {
+		if !ok || g.Default || g.Kind != r.group.Kind || g.Unnamed || r.group.Unnamed || id == r.group.ID && w.hosts.noSelf[id] || w.hosts.shunned[id] || g.VPC != r.group.VPC || g.Account != r.group.Account {
 			continue
 		}
 		if slices.ContainsFunc(w.snap.Attached(id), func(f *policy.Interface) bool { return f.VPC != g.VPC }) {

@@ -10,9 +10,6 @@ import (
 	"github.com/sgadvise/sgadvise/ingest/flow"
 )
 
-// anyService is every port of TCP and UDP as Alibaba Cloud has it: without port 0.
-var anyService = netset.PortRange{First: 1, Last: 65535}
-
 // alibabaAction is what a rule does, as requests write it.
 func alibabaAction(a policy.Action) string {
 	if a == policy.Allow {
@@ -53,6 +50,8 @@ func alibabaMatch(r *policy.Rule) string {
 		return "it neither accepts nor drops"
 	case !single && m.Protos != policy.AnyProto:
 		return "it is for several protocols"
+	case portsOfAll(m):
+		return "it names ports for all protocols"
 	case m.ICMP != policy.AnyICMP:
 		return "rules of Alibaba Cloud name no type of ICMP"
 	case p.HasPorts() && m.ServicePorts(r.Direction).First == 0:

@@ -64,13 +64,21 @@ func plainRule(r *policy.Rule, id func(string) bool) string {
 	if _, single := m.Protos.Single(); !single && m.Protos != policy.AnyProto {
 		return "it is for several protocols"
 	}
-	if p, _ := m.Protos.Single(); p.HasPorts() && clientPorts(m, r.Direction) != netset.AllPorts {
+	if clientPorts(m, r.Direction) != netset.AllPorts {
 		return "it names source ports"
+	}
+	if portsOfAll(m) {
+		return "it names ports for all protocols"
 	}
 	if !sameSet(m.Local, policy.AnyAddr) {
 		return "it is for some of the interfaces' own addresses"
 	}
 	return onePeer(m, id)
+}
+
+// portsOfAll reports whether m is for all protocols and yet names ports.
+func portsOfAll(m *policy.Match) bool {
+	return m.Protos == policy.AnyProto && (m.LocalPorts != netset.AllPorts || m.RemotePorts != netset.AllPorts)
 }
 
 // onePeer says why the peer of m is not one that commands could name.

@@ -58,10 +58,10 @@ func (c *Comparison) sections() []diffSection {
 		groups.rows = append(groups.rows, []string{g.Change, joinLines(strings.TrimSpace(g.ID+" "+g.Name), changesText(g.Fields))})
 	}
 	add(groups)
-	verdicts := diffSection{title: "Traffic", about: "verdicts that moved on rules that did not change", what: "verdicts", head: []string{"was", "is", "rule and reason"}}
+	verdicts := diffSection{title: "Verdicts", about: "that moved on rules that did not change", what: "verdicts", head: []string{"was", "is", "rule and reason"}}
 	for i := range c.Verdicts {
 		v := &c.Verdicts[i]
-		verdicts.rows = append(verdicts.rows, []string{v.Was, v.Verdict, joinLines(v.Ref+" "+v.Rule, v.Why)})
+		verdicts.rows = append(verdicts.rows, []string{v.Was, v.Verdict, joinLines(v.Ref+" "+v.Rule, v.Cause+": "+v.Why)})
 	}
 	add(verdicts)
 	edits := diffSection{title: "Plan", about: "edits that are in one plan only, or are others", what: "edits", head: []string{"edit", "rule and change"}}

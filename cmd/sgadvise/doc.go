@@ -6,6 +6,8 @@ that no connection seen in the flow logs would be denied.
 	sgadvise effective --policy PATH… --interface ID        the rules in force, in evaluation order
 	sgadvise explain --policy PATH… --flow "…"              what decides one connection
 	sgadvise explain --policy PATH… --logs PATH… --rule REF the evidence behind one rule
+	sgadvise render REPORT.json --export FILE…              a stored report in other formats
+	sgadvise diff OLD.json NEW.json                         what changed between two reports
 	sgadvise checks [NAME]                                  the checks and what they mean
 	sgadvise schema [NAME]                                  the JSON Schemas of the documents
 	sgadvise version

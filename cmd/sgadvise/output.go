@@ -22,6 +22,8 @@ type outputFlags struct {
 	export  []string
 	color   string
 	verbose bool
+
+	exportOnly bool // there is nothing to write but what --export names
 }
 
 func (f *outputFlags) register(fs *pflag.FlagSet) {
@@ -85,6 +87,12 @@ func (f *outputFlags) write(doc *reports.Report, s streams) error {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		files = append(files, file{name, b.Bytes()})
+	}
+	if f.exportOnly {
+		if err := writeFiles(files); err != nil {
+			return &exitError{code: exitInternal, cause: err}
+		}
+		return nil
 	}
 	format, err := f.mainFormat()
 	if err != nil {

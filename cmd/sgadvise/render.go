@@ -26,14 +26,19 @@ func newRender(s streams) *cobra.Command {
 		Short: "Write a stored report in other formats",
 		Long: `Render reads a report that analyze wrote as JSON, or - for standard input, and writes it
 in other formats: the same bytes as analyze would have written. Nothing is analyzed
-again; no log and no policy is read.
+again; no log and no policy is read. Where --export names files and neither -o nor
+--format is given, those files are all that is written.
 
 With --fail-on it is a gate on the stored report, for pipelines that publish the report
 first and fail afterwards.`,
 		Example: `  sgadvise render report.json --export report.html --export report.sarif --export junit.xml
   sgadvise render report.json --fail-on high`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error { return f.run(args[0], s) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			given := cmd.Flags().Changed
+			f.output.exportOnly = len(f.output.export) > 0 && !given("output") && !given("format")
+			return f.run(args[0], s)
+		},
 	}
 	fs := cmd.Flags()
 	fs.SortFlags = false

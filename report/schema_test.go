@@ -53,6 +53,27 @@ func TestSchemaAcceptsReports(t *testing.T) {
 	}
 }
 
+// A rule says its ports, or the list that holds them; an edit says the ports only.
+func TestSchemaAcceptsThePortsOfRules(t *testing.T) {
+	schema := compileSchema(t)
+	for _, ports := range []string{"all", "443", "8000-8100", "type 8", "type 3 code 4", "prl-2zeh8dkd", "prl-web"} {
+		doc := decode(t, encode(t, sample())).(map[string]any)
+		doc["rules"].([]any)[0].(map[string]any)["ports"] = ports
+		if err := schema.Validate(doc); err != nil {
+			t.Errorf("%s: %v", ports, err)
+		}
+	}
+	doc := decode(t, encode(t, sample())).(map[string]any)
+	for _, edit := range doc["plan"].(map[string]any)["edits"].([]any) {
+		for _, with := range edit.(map[string]any)["with"].([]any) {
+			with.(map[string]any)["ports"] = "prl-web"
+		}
+	}
+	if schema.Validate(doc) == nil {
+		t.Error("an edit that names a list is valid")
+	}
+}
+
 // Every key that a report has is required, at every level.
 func TestSchemaRejectsMissingKeys(t *testing.T) {
 	schema := compileSchema(t)
@@ -95,7 +116,7 @@ func TestSchemaRejectsWrongValues(t *testing.T) {
 		"null array":    func(d map[string]any) { d["rules"] = nil },
 		"local time":    func(d map[string]any) { d["window"].(map[string]any)["from"] = "2025-03-01T00:00:00+01:00" },
 		"verdict":       func(d map[string]any) { d["rules"].([]any)[0].(map[string]any)["verdict"] = "dead" },
-		"port list":     func(d map[string]any) { d["rules"].([]any)[0].(map[string]any)["ports"] = "80,443" },
+		"several ports": func(d map[string]any) { d["rules"].([]any)[0].(map[string]any)["ports"] = "80,443" },
 		"fraction":      func(d map[string]any) { d["ledger"].(map[string]any)["records"] = 0.5 },
 		"negative":      func(d map[string]any) { d["ledger"].(map[string]any)["records"] = -1 },
 	} {

@@ -33,7 +33,7 @@ func (l *List) Redundant(i int, keep func(int) bool) Reason {
 	}
 	switch x.Rule.Action {
 	case policy.Allow:
-		if l.stillPermitted(l.Admits(i).Perhaps, others) {
+		if boxes := l.Admits(i).Perhaps; !l.skipsBelow(i, boxes, others) && l.stillPermitted(boxes, others) {
 			return Covered
 		}
 	case policy.Deny:
@@ -69,6 +69,17 @@ func covered(boxes, by []netset.Box) bool {
 	}
 	ok, _ := netset.CoveredAll(boxes, by)
 	return ok
+}
+
+// skipsBelow reports whether a line weaker than line i may match some of boxes and skip
+// the later stages, which line i has asked.
+func (l *List) skipsBelow(i int, boxes []netset.Box, others func(int) bool) bool {
+	for j := range l.Lines {
+		if l.Lines[j].Rule.Action == policy.AllowAll && others(j) && l.stronger(i, j) && l.meets(j, boxes) {
+			return true
+		}
+	}
+	return false
 }
 
 // stillPermitted reports whether the other lines and the default permit all of boxes.

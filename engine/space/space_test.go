@@ -297,3 +297,27 @@ func TestCompareFindsWhatDiffers(t *testing.T) {
 		t.Fatal("nothing ever differed")
 	}
 }
+
+// A rule that allows and one that skips the later stages too are not the same, so
+// neither stands in for the other.
+func TestAllowIsNotCoveredByWhatSkipsLaterStages(t *testing.T) {
+	all := policy.NewMatch(flow.Ingress, policy.AnyProto, netset.AllPorts, policy.AnyICMP, policy.AnyAddr)
+	rule := func(id string, rank uint32, a policy.Action) policy.Rule {
+		return policy.Rule{Ref: policy.Ref{Owner: "g", Rule: id}, Direction: flow.Ingress, Rank: rank, Action: a, Match: []policy.Match{all}}
+	}
+	for name, rules := range map[string][]policy.Rule{
+		"below":   {rule("a", 1, policy.Allow), rule("skip", 2, policy.AllowAll)},
+		"between": {rule("a", 1, policy.Allow), rule("skip", 2, policy.AllowAll), rule("b", 3, policy.Allow)},
+		"beside":  {rule("a", 1, policy.Allow), rule("skip", 1, policy.AllowAll)},
+	} {
+		l := space.Of(&policy.Stage{Tiers: []policy.Tier{{Rules: rules}}})
+		i, _ := l.Find(policy.Ref{Owner: "g", Rule: "a"})
+		if got := l.Redundant(i, nil); got != space.Needed {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	l := space.Of(&policy.Stage{Tiers: []policy.Tier{{Rules: []policy.Rule{rule("skip", 1, policy.AllowAll), rule("a", 2, policy.Allow)}}}})
+	if got := l.Redundant(1, nil); got != space.Shadowed {
+		t.Errorf("above: %v, want shadowed", got)
+	}
+}

@@ -134,7 +134,7 @@ uses a provider for the right account and region: the root module is best.
 `)
 	n := 2
 	item := func(format string, args ...any) {
-		fmt.Fprintf(&b, "%d. %s\n", n, strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", "\n   "))
+		fmt.Fprintf(&b, "%d. %s\n", n, fmt.Sprintf(format, args...))
 		n++
 	}
 	for _, p := range t.target.platforms {
@@ -155,15 +155,15 @@ uses a provider for the right account and region: the root module is best.
 			if adopted > 0 {
 				text += " and"
 			}
-			text += " the blocks of these resources:\n\n"
+			text += " the blocks of these resources:"
 			for _, a := range addresses {
-				text += "- " + code(a) + "\n"
+				text += "\n   - " + code(a)
 			}
-			text += "\n"
+			text += "\n\n  "
 		} else {
 			text += "."
 		}
-		item("%s Copy the file of `%s`. The plan must say nothing but destructions: of these rules. Apply.", text, folder)
+		item("%s Copy the file of `%s`. The plan must say nothing but destructions, of these rules. Apply.", text, folder)
 	}
 	if len(t.remove) > 0 {
 		step(secondStep, "sgadvise-adopt.tf", len(t.adopt), t.blocks)

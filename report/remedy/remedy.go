@@ -152,16 +152,16 @@ func (j *job) sift(unfit func(*plan.Edit) Left) {
 
 // mayRest reports whether e might break something, or open something, if x is not made:
 // e takes a rule away that allows what only a new rule of x is to allow, or a deny that
-// holds back what the rule of x allows.
+// holds back what the old rule of x allows.
 func (j *job) mayRest(e, x *plan.Edit) bool {
 	old := j.rule(e.Rule)
 	if old == nil {
 		return false
 	}
-	if old.Action != policy.Allow {
-		return true
-	}
 	was := j.rule(x.Rule)
+	if old.Action != policy.Allow {
+		return was != nil && was.Action == policy.Allow && was.Direction == old.Direction && meet(was, old)
+	}
 	for i := range x.With {
 		n := &x.With[i]
 		if was != nil && inside(n, was) {
@@ -251,10 +251,18 @@ func sameSet(a, b policy.AddrSet) bool {
 	return a.Unknown == b.Unknown && slices.Equal(a.Prefixes, b.Prefixes) && slices.Equal(a.Refs, b.Refs)
 }
 
-// Platforms says of which platform the groups and network ACLs of s are that filter some
-// interface.
+// Platforms says of which platform the groups and network ACLs of s are: the one that
+// there is, or that of an interface that they filter.
 func Platforms(s *policy.Snapshot) map[string]string {
 	out := make(map[string]string)
+	if p := s.Platforms; len(p) > 0 && !slices.ContainsFunc(p, func(x policy.Platform) bool { return x.ID != p[0].ID }) {
+		for i := range s.Groups {
+			out[s.Groups[i].ID] = p[0].ID
+		}
+		for i := range s.ACLs {
+			out[s.ACLs[i].ID] = p[0].ID
+		}
+	}
 	for i := range s.Interfaces {
 		f := &s.Interfaces[i]
 		for _, g := range f.Groups {

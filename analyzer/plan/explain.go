@@ -73,12 +73,12 @@ func (p *planner) explain(e *Edit, rest *world) {
 	case u.Hits > 0 || u.Possible > 0:
 		e.Check = "redundant-rule"
 		e.Reason = fmt.Sprintf("every one of its %s is admitted by other rules, too", plural(int(u.Hits), "hit"))
-		if by := p.carried(r); by != 0 {
+		if by := p.carried[r.index]; by != 0 {
 			e.Reason = fmt.Sprintf("every one of its %s is admitted without it: %s", plural(int(u.Hits), "hit"), by)
 		}
-	case p.matched(r):
+	case p.matched[r.index]:
 		e.Check, e.Reason = "redundant-rule", "what it matches of the accepted connections is admitted by other rules, which decide before it"
-		if by := p.carried(r); by != 0 {
+		if by := p.carried[r.index]; by != 0 {
 			e.Reason = "what it matches of the accepted connections is admitted without it: " + by.String()
 		}
 	default:
@@ -138,23 +138,6 @@ func (w *world) deniedBySets(r *rule) bool {
 		}
 	}
 	return false
-}
-
-// matched reports whether r, a rule of the snapshot, matches an observed connection that
-// no stronger rule denies.
-func (p *planner) matched(r *rule) bool {
-	return slices.ContainsFunc(p.sigs, func(s signature) bool { return slices.Contains(s.whole, int32(r.index)) })
-}
-
-// carried returns what admits connections that r matches beside declared rules.
-func (p *planner) carried(r *rule) carriers {
-	var out carriers
-	for _, s := range p.sigs {
-		if slices.Contains(s.whole, int32(r.index)) {
-			out |= s.free
-		}
-	}
-	return out
 }
 
 // attempts reports whether all that used a rule were attempts that nobody answered:

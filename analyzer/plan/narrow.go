@@ -93,26 +93,34 @@ func (p *planner) narrow(w *world, of []int32, sigs []signature, st []state, gon
 // gainful drops the edits of rules in ordered lists after which the lists would permit
 // the same: other rules that stay, or the default, admit what the narrower rule does not.
 func (p *planner) gainful(w *world, edits []Edit, gone []bool) []Edit {
-	for again := true; again; {
-		again = false
-		for k := 0; k < len(edits); k++ {
-			r := &w.rules[w.at[edits[k].Rule]]
-			if r.places != nil && w.same(r, edits, gone) {
-				p.note(r.Ref, "other rules, or the default, admit what a narrower rule would not: narrowing it gains nothing")
-				edits = slices.Delete(edits, k, k+1)
-				k, again = k-1, true
+	with := make(map[int32][]netset.Box) // rule that is narrowed → what it is narrowed to
+	for _, e := range edits {
+		r := &w.rules[w.at[e.Rule]]
+		for _, n := range e.With {
+			if r.places != nil {
+				with[int32(r.index)] = append(with[int32(r.index)], w.describe(r.group, &n).boxes...)
 			}
 		}
+	}
+	for again := true; again; {
+		again = false
+		edits = slices.DeleteFunc(edits, func(e Edit) bool {
+			r := &w.rules[w.at[e.Rule]]
+			if r.places == nil || !w.same(r, with, gone) {
+				return false
+			}
+			p.note(r.Ref, "other rules, or the default, admit what a narrower rule would not: narrowing it gains nothing")
+			delete(with, int32(r.index))
+			again = true
+			return true
+		})
 	}
 	return edits
 }
 
-// same reports whether edits, one of which replaces r, leave all that r admits admitted.
-func (w *world) same(r *rule, edits []Edit, gone []bool) bool {
-	changed := make(map[int32]bool)
-	for _, e := range edits {
-		changed[int32(w.at[e.Rule])] = true
-	}
+// same reports whether narrowing rules to with, r among them, leaves all that r admits
+// admitted.
+func (w *world) same(r *rule, with map[int32][]netset.Box, gone []bool) bool {
 	for k, c := range r.classes {
 		o := w.classes[c].lists[side(r.Direction)]
 		if o == nil {
@@ -122,16 +130,16 @@ func (w *world) same(r *rule, edits []Edit, gone []bool) bool {
 		n := o.reachOf(r.Rank, at.perhaps)
 		by := slices.Clone(o.defaults(n))
 		for i := range o.lines {
-			if l := o.lines[i]; l.rule < 0 || !gone[l.rule] && !changed[l.rule] {
-				by = append(by, o.certain(i, n)...)
+			l := &o.lines[i]
+			if l.rule >= 0 && gone[l.rule] {
+				continue
 			}
-		}
-		for _, e := range edits {
-			q := &w.rules[w.at[e.Rule]]
-			if slices.Contains(q.classes, c) && q.Direction == r.Direction && n.holds(q.Rank) {
-				for _, with := range e.With {
-					by = append(by, w.describe(q.group, &with).boxes...)
-				}
+			boxes, narrowed := with[l.rule]
+			switch {
+			case !narrowed:
+				by = append(by, o.certain(i, n)...)
+			case n.holds(w.rules[l.rule].Rank):
+				by = append(by, boxes...)
 			}
 		}
 		if ok, _ := netset.CoveredAll(at.admits.Perhaps, by); !ok {

@@ -17,7 +17,9 @@ type planner struct {
 	obs     []obligation
 	sigs    []signature // of obs under the rules of the snapshot
 	of      []int32
-	trial   bool // a plan for a back-test: usage over the whole window does not count
+	matched []bool     // by rule of the snapshot: it matches one of obs, and no stronger rule denies that
+	carried []carriers // what admits such connections beside declared rules
+	trial   bool       // a plan for a back-test: usage over the whole window does not count
 	final   *policy.Snapshot
 	origin  map[policy.Ref]policy.Ref // rule of this plan → the rule it replaces
 	reasons map[policy.Ref]string
@@ -29,6 +31,12 @@ func newPlanner(in Input) *planner {
 	if in.Mode == ModeTighten { // tidying looks at no traffic
 		p.obs = obligations(in.Result, p.old)
 		p.sigs, p.of = p.old.match(p.obs)
+	}
+	p.matched, p.carried = make([]bool, len(p.old.rules)), make([]carriers, len(p.old.rules))
+	for _, s := range p.sigs {
+		for _, i := range s.whole {
+			p.matched[i], p.carried[i] = true, p.carried[i]|s.free
+		}
 	}
 	p.reset()
 	return p

@@ -32,6 +32,26 @@ func leftOut(s *policy.Snapshot, f *policy.Interface) (paths, ipv6 string) {
 	return paths, ipv6
 }
 
+// noRejects says why the flow logs that cover f show nothing that was rejected, or "":
+// all of them capture accepted traffic only, or none is described and no log holds a
+// rejected record. Then the hits of rules that deny show nowhere.
+func (e *Evidence) noRejects(s *policy.Snapshot, f *policy.Interface) string {
+	why := ""
+	for _, l := range s.FlowLogs {
+		if l.Resource != f.ID && l.Resource != f.Subnet && l.Resource != f.VPC || l.Resource == "" {
+			continue
+		}
+		if l.Traffic != "ACCEPT" {
+			return ""
+		}
+		why = l.ID + " captures accepted traffic only"
+	}
+	if why == "" && !e.Rejected {
+		return "the logs hold no rejected traffic"
+	}
+	return why
+}
+
 // ofIPv6 reports whether r may match IPv6 addresses, and whether nothing else.
 func ofIPv6(s *policy.Snapshot, r *policy.Rule) (some, only bool) {
 	only = true

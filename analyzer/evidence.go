@@ -48,6 +48,7 @@ type InterfaceEvidence struct {
 	RejectOnly bool
 
 	paths, ipv6 string // what its flow logs leave out: see leftOut
+	rejected    string // why they show no rejected traffic; empty: they would
 }
 
 // Gap is an interval without evidence.
@@ -77,6 +78,7 @@ func newEvidence(res *engine.Result, opt Options) *Evidence {
 		c, ok := cov[f.ID]
 		ie := InterfaceEvidence{Interface: f.ID, Seen: ok, Coverage: c, RejectOnly: rejectOnly(res.Snapshot, f)}
 		ie.paths, ie.ipv6 = leftOut(res.Snapshot, f)
+		ie.rejected = e.noRejects(res.Snapshot, f)
 		if ok {
 			ie.Gaps = e.gaps(&c)
 			if why := undelivered(res.Snapshot, f); why != "" {
@@ -198,6 +200,11 @@ type ruleEvidence struct {
 func (e *Evidence) rule(s *policy.Snapshot, r *policy.Rule, ids []int) ruleEvidence {
 	out := ruleEvidence{attached: len(ids) > 0}
 	out.hidden = hidden(s, r, ids)
+	if r.Action == policy.Deny {
+		for _, i := range ids {
+			out.hidden = cmp.Or(out.hidden, e.Interfaces[i].rejected)
+		}
+	}
 	if some, only := ofIPv6(s, r); some {
 		for _, i := range ids {
 			switch why := e.Interfaces[i].ipv6; {

@@ -149,7 +149,7 @@ func (b *bench) generate(name string, records int, flags []string) (*set, error)
 	dir := filepath.Join(b.data, fmt.Sprint(records), name)
 	// The last thing written: without it, or with another, the rest is not what it should be.
 	mark := filepath.Join(dir, "made-by")
-	by := filepath.Base(b.gen) + " " + strings.Join(flags, " ") + "\n"
+	by := strings.Join(slices.Concat([]string{filepath.Base(b.gen)}, flags), " ") + "\n"
 	if text, err := os.ReadFile(mark); err == nil && string(text) == by {
 		return open(dir)
 	}

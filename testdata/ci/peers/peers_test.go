@@ -162,7 +162,7 @@ func TestBenchOnFewRecords(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := bench{options: &options{sgadvise: bin, data: data, records: 1000, rounds: 1}, gen: gen, note: t.Logf}
+	b := bench{options: &options{sgadvise: bin, data: data, records: 1000, rounds: 1, plan: true}, gen: gen, note: t.Logf}
 	for _, in := range inputs {
 		in.gen = append([]string{"-interfaces", "20"}, in.gen...)
 		r, err := b.input(&in)

@@ -9,6 +9,16 @@ import (
 	"github.com/sgadvise/sgadvise/ingest/flow"
 )
 
+// adminPorts are the remote administration ports of the CIS benchmark and of FSBP
+// EC2.13, EC2.14, EC2.53, EC2.54.
+var adminPorts = []uint16{22, 3389}
+
+// highRiskPorts is the list of FSBP EC2.19.
+var highRiskPorts = []uint16{20, 21, 22, 23, 25, 110, 135, 143, 445, 1433, 1434, 3000, 3306, 3389, 4333, 5000, 5432, 5500, 5601, 8080, 8088, 8888, 9200, 9300}
+
+// authorizedPorts may be open to the world under FSBP EC2.18 (TCP; no UDP port is).
+var authorizedPorts = []uint16{80, 443}
+
 // controlsFor returns the compliance controls that f, about something on the platform
 // with this id, is evidence toward, never proof of compliance. Numbers: PCI DSS 4.0.1 and
 // NIST SP 800-53 r5 for every platform; CIS AWS Foundations Benchmark 5.0 and AWS

@@ -8,16 +8,6 @@ import (
 	"github.com/sgadvise/sgadvise/ingest/flow"
 )
 
-// adminPorts are the remote administration ports of the CIS benchmark and of FSBP
-// EC2.13, EC2.14, EC2.53, EC2.54.
-var adminPorts = []uint16{22, 3389}
-
-// highRiskPorts is the list of FSBP EC2.19.
-var highRiskPorts = []uint16{20, 21, 22, 23, 25, 110, 135, 143, 445, 1433, 1434, 3000, 3306, 3389, 4333, 5000, 5432, 5500, 5601, 8080, 8088, 8888, 9200, 9300}
-
-// authorizedPorts may be open to the world under FSBP EC2.18 (TCP; no UDP port is).
-var authorizedPorts = []uint16{80, 443}
-
 // ExposedAdminPort finds groups that open SSH or RDP to everyone.
 var ExposedAdminPort = &Analyzer{
 	Name:     "exposed-admin-port",
@@ -41,9 +31,10 @@ var ExposedHighRiskPort = &Analyzer{
 	Name:     "exposed-high-risk-port",
 	Title:    "A port with a high risk is open to the world",
 	Severity: Critical,
-	Doc: `An ingress rule permits one of the 24 TCP ports of control EC2.19 (databases, remote
-access, mail, management) from 0.0.0.0/0 or ::/0: 20, 21, 22, 23, 25, 110, 135, 143, 445,
-1433, 1434, 3000, 3306, 3389, 4333, 5000, 5432, 5500, 5601, 8080, 8088, 8888, 9200, 9300.`,
+	Doc: `An ingress rule permits one of 24 TCP ports that benchmarks count as dangerous
+(databases, remote access, mail, management) from 0.0.0.0/0 or ::/0: 20, 21, 22, 23, 25, 110,
+135, 143, 445, 1433, 1434, 3000, 3306, 3389, 4333, 5000, 5432, 5500, 5601, 8080, 8088, 8888,
+9200, 9300.`,
 	Run: func(p *Pass) []Finding {
 		return exposed(p, groupRules, func(o *opening) string { return portList(o.ports(highRiskPorts, flow.TCP)) })
 	},
@@ -55,9 +46,8 @@ var ExposedUnauthorizedPort = &Analyzer{
 	Title:    "More than the web ports is open to the world",
 	Severity: High,
 	Doc: `An ingress rule permits TCP ports other than 80 and 443, or any UDP port, from
-0.0.0.0/0 or ::/0 (control EC2.18 with its default list). Rules that the checks for
-administration and high-risk ports name are not named again; their findings carry the
-control, too.`,
+0.0.0.0/0 or ::/0. Rules that the checks for administration and high-risk ports name are
+not named again; their findings carry the controls of this one, too.`,
 	Run: func(p *Pass) []Finding {
 		return exposed(p, groupRules, func(o *opening) string {
 			if len(o.ports(highRiskPorts, flow.TCP))+len(o.ports(adminPorts, flow.TCP, flow.UDP)) > 0 {
@@ -84,7 +74,7 @@ var ACLExposedAdminPort = &Analyzer{
 	Title:    "A network ACL lets SSH or RDP in from the world",
 	Severity: Medium,
 	Doc: `An inbound allow line of a network ACL lets TCP 22 or 3389 in from 0.0.0.0/0 or
-::/0. Default network ACLs are left out, as control EC2.21 does. Ports that earlier lines
+::/0. Default network ACLs are left out, as benchmarks do. Ports that earlier lines
 deny to all public addresses are not open.`,
 	Run: func(p *Pass) []Finding {
 		return exposed(p, aclRules, func(o *opening) string { return portList(o.ports(adminPorts, flow.TCP)) })

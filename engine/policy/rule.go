@@ -177,7 +177,8 @@ func (m *Match) ServicePorts(d flow.Direction) netset.PortRange {
 	return m.LocalPorts
 }
 
-// NewMatch returns the box of AWS-like rules: protocols, service ports, peer.
+// NewMatch returns the box of plain rules, of any own address and client port:
+// protocols, service ports, peer.
 func NewMatch(d flow.Direction, protos ProtoSet, ports netset.PortRange, icmp TypeCode, peer AddrSet) Match {
 	m := Match{Protos: protos, ICMP: icmp, LocalPorts: netset.AllPorts, RemotePorts: netset.AllPorts, Local: AnyAddr, Remote: peer}
 	if d == flow.Egress {

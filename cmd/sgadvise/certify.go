@@ -148,7 +148,7 @@ func writeCertificate(w io.Writer, doc *reports.Report, proof *plan.Proof, sameL
 	}
 	out := head + "\n\n"
 	row := func(name, format string, args ...any) {
-		out += fmt.Sprintf("  %-14s", name) + fmt.Sprintf(format, args...) + "\n"
+		out += fmt.Sprintf("  %-16s", name) + fmt.Sprintf(format, args...) + "\n"
 	}
 	row("plan", "%s, %s, %s", plural(remove, "removal", "removals"), plural(replace, "replacement", "replacements"), plural(add, "addition", "additions"))
 	row("replayed", "%s of %s", plural(int(proof.Tuples), "connection", "connections"), plural(int(proof.Records), "record", "records"))

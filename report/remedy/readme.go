@@ -173,8 +173,11 @@ uses a provider for the right account and region: the root module is best.
 	}
 	item("`verify.sh` in the folder of scripts reads back whether the plan is in force; `verify.sh --before` whether everything is as it was.")
 	b.WriteString(`
-To roll back, take the same way: first put back the blocks that were deleted` + restoring(t) + ` and apply; then delete
-` + "`sgadvise-add.tf`" + ` and the ` + "`removed`" + ` blocks, and apply.
+To roll back, take the same way: first put back the blocks that were deleted,` + restoring(t) + ` delete the
+` + "`removed`" + ` blocks, and apply; then run the ` + "`rollback.sh`" + ` of the scripts, if there are any; then delete ` + "`sgadvise-add.tf`" + `, and apply.
+
+Rules without an address in the policy pass for rules that no configuration declares. If one does, give its plan or state
+(` + "`terraform show -json`" + `) as --policy besides the exports, and write the files again: a rule must not be declared twice.
 `)
 	if len(t.forget) > 0 {
 		b.WriteString("To go back after step 1 already, replace the `sgadvise-adopt` files by `rollback/sgadvise-forget.tf`, which leaves the old rules in\n" +
@@ -187,7 +190,7 @@ func restoring(t *terraform) string {
 	if len(t.restore) == 0 {
 		return ""
 	}
-	return ", copy `rollback/sgadvise-restore.tf`,"
+	return " copy `rollback/sgadvise-restore.tf`,"
 }
 
 // notExpressed writes not-expressed.md.

@@ -85,11 +85,11 @@ func alibabaUnfit(r *policy.Rule) string {
 
 // alibabaPeer is the peer of a rule: the kind, and what it is.
 func alibabaPeer(m *policy.Match) (kind, peer string) {
-	for _, s := range m.Remote.Refs {
-		if s.Kind == policy.ListSet {
-			return "PrefixListId", s.ID
+	if len(m.Remote.Refs) > 0 {
+		if s := m.Remote.Refs[0]; s.Kind == policy.GroupSet {
+			return "GroupId", s.ID
 		}
-		return "GroupId", s.ID
+		return "PrefixListId", m.Remote.Refs[0].ID
 	}
 	if p := m.Remote.Prefixes[0]; p.Addr().Is6() {
 		return "Cidr6", p.String()

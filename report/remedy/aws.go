@@ -198,11 +198,12 @@ func awsLine(r *policy.Rule) string {
 func awsSwap(old, now *policy.Rule) (do, undo string, ok bool) {
 	kind := func(r *policy.Rule) string {
 		set := r.Match[0].Remote
-		for _, s := range set.Refs {
-			if s.Account != "" {
-				return "" // the call takes no account
-			}
-			return strconv.Itoa(int(s.Kind))
+		switch {
+		case len(set.Refs) == 0:
+		case set.Refs[0].Account != "":
+			return "" // the call takes no account
+		default:
+			return "set " + strconv.Itoa(int(set.Refs[0].Kind))
 		}
 		return strconv.Itoa(set.Prefixes[0].Addr().BitLen())
 	}

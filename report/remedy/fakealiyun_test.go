@@ -181,7 +181,7 @@ func (f *fakeAliyun) authorize(g *fakeAliyunGroup, direction string, opt map[str
 	p["SecurityGroupRuleId"] = fmt.Sprintf("sgr-made%d", f.Next)
 	p["Policy"] = strings.ToUpper(p["Policy"][:1]) + p["Policy"][1:]
 	for _, k := range []string{"SourceCidrIp", "DestCidrIp"} { // as some replies have it
-		if strings.HasSuffix(p[k], "/32") {
+		if p[k] != "" {
 			p[k] = strings.TrimSuffix(p[k], "/32")
 		}
 	}

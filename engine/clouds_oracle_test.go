@@ -207,9 +207,14 @@ func (w *world) memberOf(id string, a address) bool {
 		if !slices.Contains(e.groups, id) {
 			continue
 		}
-		if slices.Contains(e.addresses, a) || slices.ContainsFunc(e.delegated, func(b block) bool { return b.has(a) }) {
+		if e.has(a) {
 			return true
 		}
 	}
 	return false
+}
+
+// has reports whether e owns a.
+func (e *worldENI) has(a address) bool {
+	return slices.Contains(e.addresses, a) || slices.ContainsFunc(e.delegated, func(b block) bool { return b.has(a) })
 }

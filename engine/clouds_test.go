@@ -86,6 +86,9 @@ func newComparison(w *world, snap *policy.Snapshot) *comparison {
 
 // compare judges wc as a new connection and as a packet of an old one.
 func (c *comparison) compare(e *worldENI, wc *worldConn, seen map[string]int) error {
+	if e.has(wc.remote) {
+		return nil // what an interface says to itself never leaves it
+	}
 	conn := policy.Conn{Direction: flow.Ingress, Proto: flow.Proto(wc.protocol), Local: wc.local.netip(), Remote: wc.remote.netip(),
 		LocalPort: uint16(wc.localPort), RemotePort: uint16(wc.remotePort), ICMP: policy.AnyICMP}
 	if wc.egress {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sgadvise/sgadvise/engine/classify"
 	"github.com/sgadvise/sgadvise/engine/policy"
 	"github.com/sgadvise/sgadvise/ingest/flow"
 	"github.com/sgadvise/sgadvise/ingest/store"
@@ -105,7 +106,10 @@ func (w *worker) mark(t *[2]compiled, e *entry, r *store.Row, m *marks) {
 }
 
 // marks collects the rules that one connection credits.
-type marks struct{ hits, decisive, possible []int32 }
+type marks struct {
+	hits, decisive, possible []int32
+	rules                    []*policy.Rule // by id; rules that are not there now have the id past the last
+}
 
 func (m *marks) reset() { m.hits, m.decisive, m.possible = m.hits[:0], m.decisive[:0], m.possible[:0] }
 
@@ -117,26 +121,42 @@ func (m *marks) accepted(j *judgement, certain bool) {
 		if st.Skipped {
 			continue
 		}
-		m.possible = append(m.possible, st.Possible...)
-		if st.Verdict != policy.Allowed {
-			continue
+		m.perhaps(st.Possible, policy.Deny)
+		switch st.Verdict {
+		case policy.Allowed:
+			m.add(st.Winners, st.Decisive, certain)
+		case policy.Unknown: // it passed, so what might have denied it did not
+			m.perhaps(st.Winners, policy.Deny)
 		}
-		m.add(st.Winners, st.Decisive, certain)
+	}
+}
+
+// perhaps credits rules that may have decided, but those of the action that did not.
+func (m *marks) perhaps(ids []int32, not policy.Action) {
+	for _, id := range ids {
+		if int(id) >= len(m.rules) || (m.rules[id].Action == policy.Deny) != (not == policy.Deny) {
+			m.possible = append(m.possible, id)
+		}
 	}
 }
 
 // rejected credits what denied j: a stateless stage's line only where the groups
-// would have allowed, since otherwise nothing tells which of the two rejected.
+// would have allowed, since otherwise nothing tells which of the two rejected. A rule is
+// decisive if without it the verdict of the path would change: not where another stage
+// denies as well.
 func (m *marks) rejected(j *judgement, stages []policy.Stage, certain bool) {
 	for n := range j.out.Stages {
 		st := &j.out.Stages[n]
-		if st.Skipped || st.Verdict != policy.Denied {
+		if st.Skipped || st.Verdict == policy.Allowed || !stages[st.Stage].Stateful && j.stateful == policy.Denied {
 			continue
 		}
-		if !stages[st.Stage].Stateful && j.stateful == policy.Denied {
+		m.perhaps(st.Possible, policy.Allow)
+		if st.Verdict == policy.Unknown {
+			m.perhaps(st.Winners, policy.Allow)
 			continue
 		}
-		m.add(st.Winners, st.Decisive, certain && j.stateful != policy.Unknown)
+		alone := !slices.ContainsFunc(j.out.Stages, func(o classify.StageOutcome) bool { return o.Stage != st.Stage && o.Verdict != policy.Allowed })
+		m.add(st.Winners, st.Decisive && alone, certain && j.stateful != policy.Unknown)
 	}
 }
 

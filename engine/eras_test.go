@@ -217,8 +217,12 @@ func (o *eraOracle) winners(k int, rec *flow.Record, x *orient.Reading) (hits, p
 			if sd.Skipped {
 				continue
 			}
-			for _, r := range sd.Possible {
-				if n, now := name(r); now {
+			might := slices.Concat(sd.Possible)
+			if sd.Verdict == policy.Unknown {
+				might = append(might, sd.Winners...)
+			}
+			for _, r := range might {
+				if n, now := name(r); now && actionOf(&path[i], r) != policy.Deny {
 					possible[n] = true
 				}
 			}

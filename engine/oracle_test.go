@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -177,6 +178,18 @@ type oracle struct {
 	possible map[string]map[string]bool
 }
 
+// actionOf returns what the rule or default ref of st does.
+func actionOf(st *policy.Stage, ref policy.Ref) policy.Action {
+	for _, t := range st.Tiers {
+		for _, r := range t.Rules {
+			if r.Ref == ref {
+				return r.Action
+			}
+		}
+	}
+	return st.Default
+}
+
 func rowKey(r *store.Row, name string) string {
 	return fmt.Sprint(name, r.Side, r.Proto, r.Action, r.Class, r.Client, r.Local, r.Remote, r.LocalPort, r.RemotePort)
 }
@@ -296,42 +309,57 @@ func (o *oracle) see(rec *flow.Record) {
 				break
 			}
 		}
-		see := func(st *policy.Stage, c *policy.Conn, accepted bool) {
+		see := func(path []policy.Stage, i int, c *policy.Conn, accepted bool) {
+			st := &path[i]
 			sd := st.Decide(c)
-			if sd.Skipped {
+			if sd.Skipped || !accepted && !st.Stateful && groups == policy.Denied {
 				return
 			}
-			sure := certain
-			if accepted {
-				credits = append(credits, credit{o.possible, sd.Possible, conn})
-				if sd.Verdict != policy.Allowed {
-					return
-				}
-			} else {
-				if sd.Verdict != policy.Denied || !st.Stateful && groups == policy.Denied {
-					return
-				}
-				sure = sure && groups != policy.Unknown
+			// A rule may have decided only what ended as the rule would have it.
+			might := slices.Concat(sd.Possible)
+			if sd.Verdict == policy.Unknown {
+				might = append(might, sd.Winners...)
 			}
-			if !sure {
+			for _, ref := range might {
+				if (actionOf(st, ref) == policy.Deny) != accepted {
+					credits = append(credits, credit{o.possible, []policy.Ref{ref}, conn})
+				}
+			}
+			want, sure := policy.Allowed, certain
+			if !accepted {
+				want, sure = policy.Denied, certain && groups != policy.Unknown
+			}
+			switch {
+			case sd.Verdict != want:
+				return
+			case !sure:
 				credits = append(credits, credit{o.possible, sd.Winners, conn})
 				return
 			}
 			credits = append(credits, credit{o.hits, sd.Winners, conn})
-			if sd.Decisive {
+			decisive := sd.Decisive
+			for k := range path {
+				// What another stage denies anyway, no rule here decides.
+				decisive = decisive && (accepted || k == i || path[k].Decide(c).Verdict == policy.Allowed)
+			}
+			if decisive {
 				credits = append(credits, credit{o.decisive, sd.Winners, conn})
 			}
 		}
 		for i := range path {
 			if rec.Action == flow.Accept || !x.IsReply() {
-				see(&path[i], &c, accepted)
+				see(path, i, &c, accepted)
 			}
 		}
 		if x.IsReply() {
+			var stateless []policy.Stage
 			for i := range backPath {
 				if !backPath[i].Stateful {
-					see(&backPath[i], &back, rec.Action == flow.Accept)
+					stateless = append(stateless, backPath[i])
 				}
+			}
+			for i := range stateless {
+				see(stateless, i, &back, rec.Action == flow.Accept)
 			}
 		}
 	}

@@ -133,7 +133,8 @@ func newReplayer(c *store.Connections, snap *policy.Snapshot, workers int) *repl
 	}
 	e.paths = compile(snap, used)
 	for range workers {
-		e.workers = append(e.workers, &worker{e: e, sigs: make(map[string]int32)})
+		m := marks{rules: e.paths.rules}
+		e.workers = append(e.workers, &worker{e: e, sigs: make(map[string]int32), marks: m, one: m, common: m})
 	}
 	return e
 }

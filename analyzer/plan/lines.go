@@ -63,6 +63,8 @@ func (p *planner) unusedLine(r *policy.Rule, l *space.List) bool {
 		return false
 	}
 	switch ev := p.evidence(r.Ref); {
+	case r.Action == policy.Allow && p.usage(r.Ref).Hits == 0 && p.usage(r.Ref).Possible > 0 && p.doubtAbove(r, l):
+		p.note(r.Ref, "accepted traffic may have used it: whether a line above it rejects that traffic the log does not say")
 	case !ev.Attached || p.usage(r.Ref).Hits > 0 || p.usage(r.Ref).Possible > 0:
 	case r.Action != policy.Allow:
 		p.note(r.Ref, denies)
@@ -70,16 +72,14 @@ func (p *planner) unusedLine(r *policy.Rule, l *space.List) bool {
 		p.note(r.Ref, because("the log could not have shown its use", ev.Why))
 	case !ev.UnusedOK:
 		p.note(r.Ref, because("no use seen, but the evidence is too thin to call it unused", ev.Why))
-	case p.doubtAbove(r, l):
-		p.note(r.Ref, "accepted traffic may have used it: whether a line above it rejects that traffic the log does not say")
 	default:
 		return true
 	}
 	return false
 }
 
-// doubtAbove reports whether a line of l that denies, and outranks r, may or may not have
-// matched accepted traffic that r may match: then r let it pass.
+// doubtAbove reports whether a line of l that denies, and outranks r, may match what r
+// does.
 func (p *planner) doubtAbove(r *policy.Rule, l *space.List) bool {
 	if l == nil {
 		return false
@@ -87,7 +87,7 @@ func (p *planner) doubtAbove(r *policy.Rule, l *space.List) bool {
 	at, ok := l.Find(r.Ref)
 	for j := 0; ok && j < at; j++ {
 		x := &l.Lines[j]
-		if x.Rule.Action == policy.Deny && p.usage(x.Rule.Ref).Possible > 0 && meet(x.Perhaps, l.Lines[at].Perhaps) {
+		if x.Rule.Action == policy.Deny && meet(x.Perhaps, l.Lines[at].Perhaps) {
 			return true
 		}
 	}

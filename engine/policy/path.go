@@ -92,7 +92,7 @@ func (s *Snapshot) groupStage(f *Interface, d flow.Direction) Stage {
 		if !ok {
 			continue
 		}
-		if g.Intra {
+		if g.Intra && s.hasMates(id) {
 			m := NewMatch(d, AnyProto, netset.AllPorts, AnyICMP, s.Resolve(AddrSet{Refs: []SetRef{{Kind: GroupSet, ID: id}}}))
 			intra.Rules = append(intra.Rules, Rule{Ref: IntraRef(id), Direction: d, Action: Allow, Match: []Match{m}, Implicit: true})
 		}
@@ -112,15 +112,28 @@ func (s *Snapshot) groupStage(f *Interface, d flow.Direction) Stage {
 		st.Tiers = append(st.Tiers, Tier{Name: AdmittedTier, Rules: []Rule{{Ref: Ref{ImplicitOwner, "platform:" + GroupStage + ":" + d.String()},
 			Direction: d, Action: Allow, Match: []Match{m}, Implicit: true}}})
 	}
-	if st.Default == Allow && s.mixedDefaults(d) {
+	if st.Default == Allow && s.mixedDefaults(GroupStage, d) {
 		st.DefaultRef.Rule += ":allow"
 	}
 	return st
 }
 
-// mixedDefaults reports whether group stages of direction d end in different ways in s;
-// a ref names one way only.
-func (s *Snapshot) mixedDefaults(d flow.Direction) bool { return s.mixed[sideOf(d)] }
+// hasMates reports whether an interface that carries group id has others to talk to.
+func (s *Snapshot) hasMates(id string) bool {
+	return s.carriers[id] > 1 || s.MissingWhat("network-interfaces")
+}
+
+// mixedDefaults reports whether stages of this name and direction end in different ways
+// in s; a ref names one way only.
+func (s *Snapshot) mixedDefaults(stage string, d flow.Direction) bool {
+	return s.mixed[ending{stage, sideOf(d)}] == 1<<Deny|1<<Allow
+}
+
+// ending is a kind of stage in one direction.
+type ending struct {
+	stage string
+	side  int
+}
 
 func sideOf(d flow.Direction) int {
 	if d == flow.Egress {
@@ -135,25 +148,28 @@ func (s *Snapshot) findMixed() {
 	for i := range s.Groups {
 		open[s.Groups[i].ID] = s.Groups[i].EgressOpen
 	}
-	var denies, allows [2]bool
+	s.mixed = make(map[ending]uint8)
 	for i := range s.Interfaces {
 		f := &s.Interfaces[i]
-		if len(f.Groups) == 0 || len(f.Stages) > 0 {
-			continue
+		ends := func(stage string, side int, a Action) { s.mixed[ending{stage, side}] |= 1 << a }
+		switch {
+		case len(f.Stages) > 0:
+			for k := range f.Stages {
+				for side, a := range f.Stages[k].Defaults {
+					ends(f.Stages[k].Name, side, a)
+				}
+			}
+		case len(f.Groups) == 0:
+		case f.IngressOpen:
+			ends(GroupStage, 0, Allow)
+		default:
+			ends(GroupStage, 0, Deny)
+			egress := Deny
+			if slices.ContainsFunc(f.Groups, func(g string) bool { return open[g] }) {
+				egress = Allow
+			}
+			ends(GroupStage, 1, egress)
 		}
-		if f.IngressOpen {
-			allows[0] = true
-			continue
-		}
-		denies[0] = true
-		if slices.ContainsFunc(f.Groups, func(g string) bool { return open[g] }) {
-			allows[1] = true
-		} else {
-			denies[1] = true
-		}
-	}
-	for d := range s.mixed {
-		s.mixed[d] = denies[d] && allows[d]
 	}
 }
 
@@ -207,6 +223,9 @@ func (s *Snapshot) specStages(f *Interface, d flow.Direction) []Stage {
 func (s *Snapshot) specStage(f *Interface, spec *StageSpec, d flow.Direction) Stage {
 	st := Stage{Name: spec.Name, Stateful: true, Exempt: s.PlatformOf(f).Exempt,
 		Default: spec.Defaults[sideOf(d)], DefaultRef: DefaultRef(spec.Name, d)}
+	if st.Default == Allow && s.mixedDefaults(spec.Name, d) {
+		st.DefaultRef.Rule += ":allow"
+	}
 	for _, groups := range spec.Tiers {
 		tier := s.groupTier(s.PlatformOf(f), groups, d)
 		if len(groups) > 0 {

@@ -27,8 +27,9 @@ type Snapshot struct {
 	platforms  map[string]int
 	lists      map[string]int
 	subnets    map[string]int
-	aclOf      map[string]int // subnet id → index in ACLs
-	mixed      [2]bool        // see mixedDefaults
+	aclOf      map[string]int   // subnet id → index in ACLs
+	carriers   map[string]int   // group → interfaces that carry it
+	mixed      map[ending]uint8 // the ways in which stages end, as bits; see mixedDefaults
 	rules      []*Rule
 	byRef      map[Ref]int
 	members    map[string][]netip.Prefix
@@ -40,7 +41,7 @@ type Interface struct {
 	VPC, Subnet      string
 	Account          string
 	Instance         string
-	Kind             string         // the platform's word: interface, natGateway, lambda …; for people only
+	Kind             string         // the platform's word, for people only
 	Role             Role           // what Kind means for its traffic
 	Platform         string         // ID of its Platform
 	Groups           []string       // attached group ids; empty: no group filters here
@@ -100,6 +101,9 @@ type Platform struct {
 	ACLExempt []netip.Prefix // addresses that network ACLs do not filter
 	Admitted  []netip.Prefix // addresses that groups admit, both ways, unless a rule denies
 	Quota     int            // rules that a group may have in one direction; 0: not known
+	// RankMin and RankMax are the ranks that rules of groups can be given, ends included;
+	// 0, 0: not known, or there are none. Rules made by other means may have others.
+	RankMin, RankMax uint32
 	// OpenUntracked: connections that a rule for every address admits are not tracked
 	// if the other direction has a rule for every address and all ports; then their
 	// replies pass by that rule, and removing the first one cuts them at once.
@@ -212,7 +216,7 @@ func (s *Snapshot) Seal() error {
 
 	s.findMixed()
 
-	s.members = make(map[string][]netip.Prefix)
+	s.members, s.carriers = make(map[string][]netip.Prefix), make(map[string]int)
 	for i := range s.Interfaces {
 		f := &s.Interfaces[i]
 		for _, st := range f.Stages {
@@ -223,6 +227,7 @@ func (s *Snapshot) Seal() error {
 		slices.Sort(f.Groups)
 		f.Groups = slices.Compact(f.Groups)
 		for _, g := range f.Groups {
+			s.carriers[g]++
 			for _, a := range f.Addresses {
 				s.members[g] = append(s.members[g], netip.PrefixFrom(a, a.BitLen()))
 			}

@@ -16,8 +16,9 @@ import (
 // are in 100.64.0.0/10: groups admit them where no rule speaks, yet a rule that drops
 // everything drops them too. Network ACLs leave the resolvers and the metadata service
 // alone. The limit is the one of a group, the lower of the published ones; 1,000 rules
-// may meet on an interface, whatever their groups.
-var alibabaPlatform = policy.Platform{ID: "alibaba", Quota: 200, GroupsDeny: true, ACLOptional: true, NoSelfPeer: true,
+// may meet on an interface, whatever their groups. Rules that the system once made have
+// priority 110, which nobody else can give.
+var alibabaPlatform = policy.Platform{ID: "alibaba", Quota: 200, RankMin: 1, RankMax: 100, GroupsDeny: true, ACLOptional: true, NoSelfPeer: true,
 	ACLExempt: []netip.Prefix{
 		netip.MustParsePrefix("100.100.2.112/28"),
 		netip.MustParsePrefix("100.100.2.128/28"),

@@ -62,8 +62,8 @@
 //	flowlog ID RESOURCE ALL|ACCEPT|REJECT [format=WORD created=TIME failed=WORD
 //	          paths=WORD[,WORD]… interval=DURATION ipv4-only inactive]
 //	missing WHAT "effect"
-//	platform CIDR…|none [acl-exempt=CIDR]… [admitted=CIDR]… [quota=N open-untracked groups-deny
-//	          acl-optional no-self-peer id=ID]
+//	platform CIDR…|none [acl-exempt=CIDR]… [admitted=CIDR]… [quota=N ranks=N-M open-untracked
+//	          groups-deny acl-optional no-self-peer id=ID]
 //	taken TIME
 //
 // A BOX is one set of connections:
@@ -91,9 +91,10 @@
 //
 // A text without a platform has the one of AWS; "platform none" does nothing beside the
 // rules. A platform's CIDRs are filtered by no stage, its acl-exempt ones by no network
-// ACL, and groups admit its admitted ones unless a rule denies. A text names
-// nothing missing but what it declares and the groups and lists that it refers to and
-// does not hold.
+// ACL, and groups admit its admitted ones unless a rule denies; quota is how many rules a
+// group may have in one direction, ranks are the priorities that one can give them. A text
+// names nothing missing but what it declares and the groups and lists that it refers to
+// and does not hold.
 //
 // # Terraform
 //

@@ -449,7 +449,7 @@ func (r *textReader) platform(w *words) error {
 		w.next()
 		exempt = nil
 	}
-	var quota string
+	var quota, ranks string
 	var rest []token
 	for _, t := range w.rest { // these may be repeated
 		to := map[string]*[]netip.Prefix{"acl-exempt": &p.ACLExempt, "admitted": &p.Admitted}[t.key]
@@ -464,7 +464,7 @@ func (r *textReader) platform(w *words) error {
 		*to = append(*to, x)
 	}
 	w.rest = rest
-	err := options(w, map[string]*string{"id": &p.ID, "quota": &quota}, map[string]*bool{"open-untracked": &p.OpenUntracked, "groups-deny": &p.GroupsDeny, "acl-optional": &p.ACLOptional, "no-self-peer": &p.NoSelfPeer}, exempt)
+	err := options(w, map[string]*string{"id": &p.ID, "quota": &quota, "ranks": &ranks}, map[string]*bool{"open-untracked": &p.OpenUntracked, "groups-deny": &p.GroupsDeny, "acl-optional": &p.ACLOptional, "no-self-peer": &p.NoSelfPeer}, exempt)
 	if err == nil && quota != "" {
 		n, e := strconv.ParseUint(quota, 10, 31)
 		if e != nil {
@@ -472,12 +472,26 @@ func (r *textReader) platform(w *words) error {
 		}
 		p.Quota = int(n)
 	}
+	if err == nil && ranks != "" {
+		p.RankMin, p.RankMax, err = parseRanks(ranks)
+	}
 	if err == nil {
 		err = r.once("platform", p.ID)
 	}
 	p.Exempt, p.ACLExempt, p.Admitted = sortPrefixes(p.Exempt), sortPrefixes(p.ACLExempt), sortPrefixes(p.Admitted)
 	r.s.Platforms = append(r.s.Platforms, p)
 	return err
+}
+
+// parseRanks reads "1-100".
+func parseRanks(text string) (first, last uint32, err error) {
+	lo, hi, _ := strings.Cut(text, "-")
+	a, errA := strconv.ParseUint(lo, 10, 32)
+	b, errB := strconv.ParseUint(hi, 10, 32)
+	if errA != nil || errB != nil || a >= b {
+		return 0, 0, fmt.Errorf("ranks: %q is not two numbers, the lower first: 1-100", text)
+	}
+	return uint32(a), uint32(b), nil
 }
 
 func (r *textReader) taken(w *words) error {

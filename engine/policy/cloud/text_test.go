@@ -139,7 +139,7 @@ func TestFormatIsReadBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, text := range []string{"", "platform none\n", unusual, string(aws)} {
+	for _, text := range []string{"", "platform none\n", "platform none id=x quota=9 ranks=1-100\n", unusual, string(aws)} {
 		s, err := ParseText("test", []byte(text))
 		if err != nil {
 			t.Errorf("%v", err)
@@ -181,6 +181,8 @@ func TestErrorsOfTheLanguage(t *testing.T) {
 		{"list pl-1 max=-1", `p:1: max: "-1" is not a number`},
 		{"flowlog fl-1 vpc-1 SOME", `p:1: traffic "SOME" is none of`},
 		{"platform", "p:1: platform: no CIDR"},
+		{"platform none ranks=100-1", `p:1: ranks: "100-1" is not two numbers`},
+		{"platform none ranks=100", `p:1: ranks: "100" is not two numbers`},
 		{"platform none none", `p:1: unexpected "none"`},
 		{"taken now", `p:1: taken: "now" is not a time`},
 		{"acl acl-1 subnets=a,b\nacl acl-2 subnets=b", "p:2: acl of subnet b occurs twice"},

@@ -1,6 +1,7 @@
 package cloud
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -78,6 +79,9 @@ func formatPlatform(b *strings.Builder, p *policy.Platform) {
 	option(b, "id", p.ID)
 	if p.Quota > 0 {
 		b.WriteString(" quota=" + strconv.Itoa(p.Quota))
+	}
+	if p.RankMax > 0 {
+		fmt.Fprintf(b, " ranks=%d-%d", p.RankMin, p.RankMax)
 	}
 	flag(b, "open-untracked", p.OpenUntracked)
 	flag(b, "groups-deny", p.GroupsDeny)

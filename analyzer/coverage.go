@@ -9,6 +9,7 @@ import (
 	"github.com/sgadvise/sgadvise/engine/netset"
 	"github.com/sgadvise/sgadvise/engine/policy"
 	"github.com/sgadvise/sgadvise/engine/space"
+	"github.com/sgadvise/sgadvise/ingest/flow"
 )
 
 // ruleCoverage says for every declared rule where it is in force and whether the
@@ -19,6 +20,7 @@ type ruleCoverage struct {
 	rules      []covered
 	boxes      []ruleBoxes
 	words      []string // what the rule says, in canonical words
+	byACL      map[aclSide][]netset.Box
 }
 
 // covered is what the configuration alone says of a rule.
@@ -63,7 +65,7 @@ type ruleBoxes struct {
 
 func newRuleCoverage(s *policy.Snapshot) *ruleCoverage {
 	rules := s.Rules()
-	c := &ruleCoverage{lists: newRuleLists(s), interfaces: make([][]int, len(rules)), rules: make([]covered, len(rules))}
+	c := &ruleCoverage{lists: newRuleLists(s), interfaces: make([][]int, len(rules)), rules: make([]covered, len(rules)), byACL: make(map[aclSide][]netset.Box)}
 	for _, r := range rules {
 		c.boxes = append(c.boxes, boxesOf(s, r))
 		c.words = append(c.words, substance(r))
@@ -280,18 +282,30 @@ func (c *ruleCoverage) maskedBy(s *policy.Snapshot, r int) []string {
 		for _, x := range c.lists.ofRule(rule, f) {
 			admits = append(admits, x.list.Admits(x.at).Perhaps...)
 		}
-		path := s.Path(s.Interfaces[f].ID, rule.Direction)
-		n := slices.IndexFunc(path, func(st policy.Stage) bool { return st.Name == policy.ACLStage })
-		if len(admits) == 0 || n < 0 || meet(admits, prefixBoxes(path[n].Exempt)) {
-			return nil
-		}
-		if meet(admits, c.lists.own[acl.ID][side(rule.Direction)].Permits().Perhaps) {
+		if len(admits) == 0 || meet(admits, c.permitted(acl.ID, rule.Direction)) || meet(admits, prefixBoxes(s.ACLExempt(&s.Interfaces[f], sub))) {
 			return nil
 		}
 		out = append(out, acl.ID)
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
+}
+
+// permitted returns what network ACL id may permit in direction d.
+func (c *ruleCoverage) permitted(id string, d flow.Direction) []netset.Box {
+	k := aclSide{id, side(d)}
+	boxes, ok := c.byACL[k]
+	if !ok {
+		boxes = c.lists.own[id][side(d)].Permits().Perhaps
+		c.byACL[k] = boxes
+	}
+	return boxes
+}
+
+// aclSide names one list of a network ACL.
+type aclSide struct {
+	id   string
+	side int
 }
 
 // prefixBoxes returns all services at the addresses of ps.

@@ -236,10 +236,20 @@ func (s *Snapshot) specStage(f *Interface, spec *StageSpec, d flow.Direction) St
 	return st
 }
 
+// ACLExempt returns the addresses with which f, whose subnet is sub, talks unfiltered by
+// network ACLs, in order.
+func (s *Snapshot) ACLExempt(f *Interface, sub *Subnet) []netip.Prefix {
+	return aclExempt(s.PlatformOf(f), sub)
+}
+
+func aclExempt(p *Platform, sub *Subnet) []netip.Prefix {
+	out := slices.Concat(p.Exempt, p.ACLExempt, sub.Blocks)
+	slices.SortFunc(out, ComparePrefix)
+	return slices.Compact(out)
+}
+
 func (s *Snapshot) aclStage(p *Platform, acl *ACL, sub *Subnet, d flow.Direction) Stage {
-	st := Stage{Name: ACLStage, Exempt: slices.Concat(p.Exempt, p.ACLExempt, sub.Blocks), Default: Deny, DefaultRef: DefaultRef(ACLStage, d)}
-	slices.SortFunc(st.Exempt, ComparePrefix)
-	st.Exempt = slices.CompactFunc(st.Exempt, func(a, b netip.Prefix) bool { return a == b })
+	st := Stage{Name: ACLStage, Exempt: aclExempt(p, sub), Default: Deny, DefaultRef: DefaultRef(ACLStage, d)}
 	tier := Tier{Name: RuleTier}
 	for i := range acl.Rules {
 		if acl.Rules[i].Direction == d {

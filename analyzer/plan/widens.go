@@ -101,13 +101,17 @@ func (x *wider) admits(r *rule, k int, c int32) bool {
 		return false
 	}
 	n := reachIn(a, r.Rank, b.Lines[i].Perhaps)
-	by := slices.Clone(a.ByDefault().Sure)
-	if n == everywhere && a.Default == policy.Allow {
+	var by []netset.Box
+	switch {
+	case a.Default == policy.Deny:
+	case n == everywhere:
 		by = space.Everything()
+	default:
+		by = a.ByDefault().Sure
 	}
 	for j := range a.Lines {
 		q := &a.Lines[j]
-		if q.Rule.Action != policy.Allow {
+		if q.Rule.Action != policy.Allow || !meet(q.Perhaps, b.Lines[i].Perhaps) && len(q.Perhaps) > 0 {
 			continue
 		}
 		at, declared := x.a.at[q.Rule.Ref]

@@ -208,7 +208,7 @@ func (l *List) Admits(i int) Region {
 		return x.region()
 	}
 	return l.acts(i).less(l.gather(func(j int) bool {
-		return l.Lines[j].Rule.Action == policy.Deny && l.stronger(j, i)
+		return l.Lines[j].Rule.Action == policy.Deny && l.stronger(j, i) && l.meets(j, x.Perhaps)
 	}))
 }
 

@@ -243,7 +243,7 @@ func (h *History) snapshot(f *Interface, t int64, new bool) (s *Snapshot, both b
 	p := &h.past
 	s = &Snapshot{Platforms: p.Present.Platforms, platforms: p.Present.platforms, mixed: p.Present.mixed,
 		interfaces: map[string]int{f.ID: 0}, groups: make(map[string]int), lists: make(map[string]int),
-		subnets: make(map[string]int), aclOf: make(map[string]int), members: make(map[string][]netip.Prefix)}
+		subnets: make(map[string]int), aclOf: make(map[string]int), members: make(map[string][]netip.Prefix), carriers: make(map[string]int)}
 	then := *f
 	if v := firstThere(p.Interfaces[f.ID], t); v != nil {
 		if x := pick(v, new); x != nil {
@@ -289,6 +289,9 @@ func (h *History) snapshot(f *Interface, t int64, new bool) (s *Snapshot, both b
 	var refs []SetRef
 	for _, id := range then.Groups {
 		if g := add(id); g != nil {
+			if g.Intra {
+				s.carriers[id] = h.carriersAt(id, t, new)
+			}
 			for i := range g.Rules {
 				refs = append(refs, g.Rules[i].Refs()...)
 			}

@@ -27,6 +27,7 @@ type History struct {
 	eras       map[string]*eras // of the interfaces that have cuts
 	lost       int64            // see Past.Lost
 	static     map[string][]netip.Prefix
+	steady     map[string]int      // group → interfaces without versions that carry it
 	carriers   map[string][]string // group → interfaces with versions that ever carried it
 	memberCuts map[string][]int64
 	memberSets map[string][]Version[[]netip.Prefix] // of groups that matter
@@ -90,7 +91,7 @@ func HistoryOf(s *Snapshot) *History { return NewHistory(Past{Present: s}) }
 // versions are in the order that sealing gives them. What p holds must not change
 // afterwards.
 func NewHistory(p Past) *History {
-	h := &History{past: p, lost: Ever, unsureUntil: Ever, eras: make(map[string]*eras), static: make(map[string][]netip.Prefix),
+	h := &History{past: p, lost: Ever, unsureUntil: Ever, eras: make(map[string]*eras), static: make(map[string][]netip.Prefix), steady: make(map[string]int),
 		carriers: make(map[string][]string), memberCuts: make(map[string][]int64), memberSets: make(map[string][]Version[[]netip.Prefix])}
 	if p.Lost != 0 {
 		h.lost = p.Lost

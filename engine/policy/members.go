@@ -17,6 +17,7 @@ func (h *History) findMembers() {
 		}
 		for _, g := range f.Groups {
 			h.static[g] = append(h.static[g], addressesOf(f)...)
+			h.steady[g]++
 		}
 	}
 	for _, id := range sortedKeys(p.Interfaces) {
@@ -121,6 +122,22 @@ func (h *History) membersAt(g string, t int64, new bool) []netip.Prefix {
 	}
 	slices.SortFunc(out, ComparePrefix)
 	return slices.Compact(out)
+}
+
+// carriersAt counts the interfaces that carried group g at time t; with new, all that may
+// have.
+func (h *History) carriersAt(g string, t int64, new bool) int {
+	n := h.steady[g]
+	for _, id := range h.carriers[g] {
+		v := at(h.past.Interfaces[id], t)
+		if f := pick(v, new); f != nil && (!v.Unsettled && slices.Contains(f.Groups, g) || v.Unsettled && new) {
+			n++
+		}
+	}
+	if new && t < h.unsureUntil {
+		n += len(h.unsure)
+	}
+	return n
 }
 
 func sortedKeys[T any](m map[string]T) []string {

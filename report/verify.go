@@ -41,6 +41,7 @@ type VerifyRecords struct {
 	Permitted    uint64 `json:"permitted"`
 	NewlyDenied  uint64 `json:"newly_denied"`
 	NewlyAllowed uint64 `json:"newly_allowed"`
+	InDoubt      uint64 `json:"in_doubt" doc:"Accepted, allowed at present, and the proposed policy cannot tell."`
 	Denied       uint64 `json:"denied" doc:"By both, and rejected."`
 	Allowed      uint64 `json:"allowed" doc:"By both, and rejected all the same."`
 	Unexplained  uint64 `json:"unexplained" doc:"Accepted, and allowed by neither."`
@@ -106,7 +107,7 @@ func Verify(in VerifyInput) *Verification {
 	o := in.Outcome
 	t := &o.Records
 	v := &Verification{Schema: VerifySchema, Tool: in.Tool, Created: TimeOf(in.Now), Tuples: o.Tuples, Unread: in.Logs.Ledger.Total(),
-		Records: VerifyRecords{t.Permitted, t.NewlyDenied, t.NewlyAllowed, t.Denied, t.Allowed, t.Unexplained, t.Unknown},
+		Records: VerifyRecords{t.Permitted, t.NewlyDenied, t.NewlyAllowed, t.InDoubt, t.Denied, t.Allowed, t.Unexplained, t.Unknown},
 		Broken:  []VerifyConnection{}, Opened: []VerifyConnection{}, Paths: []VerifyPath{}}
 	v.Inputs = inputsOf(in.Logs, in.Policy)
 	v.Proposed = append([]PolicyInput{}, inputsOf(nil, in.Proposed).Policy...)
@@ -132,6 +133,8 @@ func (v *Verification) headline() string {
 	switch {
 	case !v.Holds:
 		return fmt.Sprintf("%s that passed would be denied (%s)", plural(len(v.Broken), "observed connection"), plural64(v.Records.NewlyDenied, "record"))
+	case v.Records.InDoubt > 0:
+		return fmt.Sprintf("nothing observed breaks for certain, but of %s it cannot be told: a part of what is proposed is not known", plural64(v.Records.InDoubt, "record"))
 	case len(v.Paths) == 0:
 		return "both policies permit the same"
 	case v.Records.Permitted == 0:
@@ -216,8 +219,11 @@ func VerificationText(w io.Writer, v *Verification, o Options) error {
 	c := cleaned(v)
 	t := textView{w: &b, o: o}
 	mark, colour := "OK", green
-	if !c.Holds {
+	switch {
+	case !c.Holds:
 		mark, colour = "BREAKS", red
+	case c.Records.InDoubt > 0:
+		mark, colour = "IN DOUBT", yellow
 	}
 	t.linef("%s  %s", t.paint(colour, mark), t.paint(bold, c.Headline))
 	t.linef("")
@@ -300,6 +306,7 @@ func (v *Verification) counts() (rows [][3]string) {
 		{"permitted", r.Permitted, "passed, and pass under both policies"},
 		{"newly denied", r.NewlyDenied, "passed, and the proposed policy denies them"},
 		{"newly allowed", r.NewlyAllowed, "are denied at present, and the proposed policy allows them"},
+		{"in doubt", r.InDoubt, "passed, and whether the proposed policy allows them cannot be told"},
 		{"denied", r.Denied, "were rejected, and both policies deny them"},
 		{"allowed", r.Allowed, "were rejected though both policies allow them: late packets, another layer"},
 		{"unexplained", r.Unexplained, "passed though neither policy allows them: replies, older rules, another time"},

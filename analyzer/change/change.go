@@ -21,6 +21,7 @@ type Tally struct {
 	Permitted    uint64 // accepted, and both policies allow it
 	NewlyDenied  uint64 // accepted, allowed at present, and the proposed policy denies it
 	NewlyAllowed uint64 // denied at present, and the proposed policy allows it
+	InDoubt      uint64 // accepted, allowed at present, and the proposed policy cannot tell
 	Denied       uint64 // rejected, and both deny it
 	Allowed      uint64 // rejected, though both allow it: late packets, another layer
 	Unexplained  uint64 // accepted, though neither allows it
@@ -128,6 +129,7 @@ func (t *Tally) add(o *Tally) {
 	t.Permitted += o.Permitted
 	t.NewlyDenied += o.NewlyDenied
 	t.NewlyAllowed += o.NewlyAllowed
+	t.InDoubt += o.InDoubt
 	t.Denied += o.Denied
 	t.Allowed += o.Allowed
 	t.Unexplained += o.Unexplained
@@ -195,7 +197,7 @@ func (p *part) compare(res *engine.Result, lanes []lane, lo, hi int) {
 
 // gravest picks the one count for a row from those of its readings.
 func gravest(kinds []*uint64, t *Tally) *uint64 {
-	for _, grave := range []*uint64{&t.NewlyDenied, &t.NewlyAllowed} {
+	for _, grave := range []*uint64{&t.NewlyDenied, &t.NewlyAllowed, &t.InDoubt} {
 		if slices.Contains(kinds, grave) {
 			return grave
 		}
@@ -238,6 +240,8 @@ func (l *lane) judge(r *store.Row, x *orient.Reading, t *Tally) (Connection, *ui
 		return c, &t.NewlyAllowed
 	case accepted && new == policy.Denied && old != policy.Denied:
 		return c, &t.NewlyDenied
+	case accepted && old == policy.Allowed && new == policy.Unknown:
+		return c, &t.InDoubt
 	case old == policy.Unknown || new == policy.Unknown:
 		return c, &t.Unknown
 	case accepted && new == policy.Allowed:

@@ -101,6 +101,20 @@ func TestTheSamePolicyChangesNothing(t *testing.T) {
 	}
 }
 
+// What a plan leaves open until it is applied may break what passes today: it is counted
+// apart, not as something that holds.
+func TestWhatTheProposalLeavesOpenIsInDoubt(t *testing.T) {
+	old := parse(t, before)
+	out := compare(t, old, parse(t, strings.Replace(before, "from 10.0.0.0/8", "from unknown", 1)), []flow.Record{
+		syn("eni-1", "10.3.0.1", "10.0.0.5", 40000, 443, flow.Ingress, flow.Accept),
+		syn("eni-1", "10.1.0.1", "10.0.0.5", 40000, 22, flow.Ingress, flow.Accept),
+		syn("eni-1", "10.3.0.1", "10.0.0.5", 40000, 444, flow.Ingress, flow.Accept),
+	}, 1)
+	if want := (change.Tally{Permitted: 1, InDoubt: 1, Unexplained: 1}); out.Records != want || len(out.Broken) != 0 {
+		t.Errorf("records %+v, want %+v; broken %+v", out.Records, want, out.Broken)
+	}
+}
+
 // An answer that the network ACL of the proposal rejects breaks the connection, though
 // its request still passes.
 func TestARejectedAnswerBreaksTheConnection(t *testing.T) {

@@ -66,7 +66,7 @@ func (p *planner) assess(ctx context.Context, out *Plan, edits []Edit) error {
 	for i := range edits {
 		if o := outcome[edits[i].Rule]; o != nil {
 			edits[i].Confidence = [...]Confidence{High, Medium, Low}[o.Class()]
-			if u := p.usage(edits[i].Rule); edits[i].Op == Replace && (attempts(u) || u.Hits == 0) {
+			if u := p.usage(edits[i].Rule); edits[i].Op == Replace && (attempts(u) || u.Hits == 0 && !p.maskedRef(edits[i].Rule)) {
 				edits[i].Confidence = Low // nobody answered, or it is not settled who asked whom
 			}
 		}

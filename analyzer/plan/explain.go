@@ -58,6 +58,9 @@ func (p *planner) explain(e *Edit, rest *world) {
 			e.Check = "wide-source"
 		}
 		e.Reason = "no use of it is settled: what may have used it fits into " + plural(len(e.With), "narrower rule")
+		if p.masked(r.index) {
+			e.Reason = "stronger rules decide at present what it matches; what it is to carry without them fits into " + plural(len(e.With), "narrower rule")
+		}
 		if u.Hits > 0 {
 			e.Reason = fmt.Sprintf("what used it, %s from %s, fits into %s", plural(int(u.Hits), "connection"), plural(int(u.Peers), "peer"), plural(len(e.With), "narrower rule"))
 			if r.Direction == flow.Egress {
@@ -73,7 +76,11 @@ func (p *planner) explain(e *Edit, rest *world) {
 	case u.Hits > 0 || u.Possible > 0:
 		e.Check = "redundant-rule"
 		e.Reason = fmt.Sprintf("every one of its %s is admitted by other rules, too", plural(int(u.Hits), "hit"))
-		if by := p.carried[r.index]; by != 0 {
+		switch by := p.carried[r.index]; by {
+		case 0:
+		case byIntra: // which is stronger than any rule: what it carries is no hit
+			e.Reason += "; of what it matches besides, " + by.String()
+		default:
 			e.Reason = fmt.Sprintf("every one of its %s is admitted without it: %s", plural(int(u.Hits), "hit"), by)
 		}
 	case p.matched[r.index]:
@@ -185,4 +192,16 @@ func (w *world) twin(r *rule) (policy.Ref, bool) {
 		}
 	}
 	return policy.Ref{}, false
+}
+
+// masked reports whether rule i of the snapshot matches what was accepted and never
+// decides it: stronger rules do.
+func (p *planner) masked(i int) bool {
+	u := p.usage(p.old.rules[i].Ref)
+	return p.matched[i] && u.Hits == 0 && u.Possible == 0
+}
+
+func (p *planner) maskedRef(ref policy.Ref) bool {
+	i, ok := p.old.at[ref]
+	return ok && p.masked(i)
 }

@@ -2,10 +2,11 @@ package analyzer
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
-	"github.com/sgadvise/sgadvise/engine"
+	"github.com/sgadvise/sgadvise/analyzer/plan"
 	"github.com/sgadvise/sgadvise/engine/policy"
 	"github.com/sgadvise/sgadvise/ingest/flow"
 )
@@ -24,7 +25,11 @@ changes nothing by itself: what they allow was allowed before. To close the egre
 them first, then a rule that denies the rest at a worse priority than all that is to stay.
 They speak for the window only: what comes once a month, updates, and addresses of services
 that change are not in it; services with many public peers are therefore left open to all.
-Platform addresses that a rule for everything would cut off have a rule of their own.`,
+Platform addresses that a rule for everything would cut off have a rule of their own.
+
+Where it is not settled who opened a connection, every reading of it that may have left so
+counts, and has rules: that of a client's port is wide, and may be for nothing. If nothing
+else is found, the confidence is low.`,
 	Run: func(p *Pass) []Finding {
 		base := policy.DefaultRef(policy.GroupStage, flow.Egress).Rule
 		defaults := p.implicit(func(ref policy.Ref) bool { return ref.Rule == base || strings.HasPrefix(ref.Rule, base+":") })
@@ -38,15 +43,11 @@ Platform addresses that a rule for everything would cut off have a rule of their
 			return nil
 		}
 		byDefault, byPlatform := p.wonBy(defaults), p.wonBy(platforms)
-		type left struct {
-			sure     []*engine.Connection
-			possible int
-		}
-		of := make(map[string]*left)
+		of := make(map[string]*lack)
 		for i := range p.Result.Connections {
 			c := &p.Result.Connections[i]
-			w := byDefault[c.Signature]
-			if c.Direction != flow.Egress || c.Action != flow.Accept || !w.hit && !w.possible || byPlatform[c.Signature].hit {
+			w, platform := byDefault[c.Signature], byPlatform[c.Signature]
+			if c.Direction != flow.Egress || c.Action != flow.Accept || !w.hit && !w.possible || platform.hit || platform.possible {
 				continue
 			}
 			for _, id := range p.Snapshot.Interfaces[c.Interface].Groups {
@@ -54,53 +55,53 @@ Platform addresses that a rule for everything would cut off have a rule of their
 					continue
 				}
 				if of[id] == nil {
-					of[id] = &left{}
+					of[id] = new(lack)
 				}
-				if w.hit {
-					of[id].sure = append(of[id].sure, c)
-				} else {
-					of[id].possible++
-				}
+				of[id].add(c, w.hit)
 			}
 		}
 		var out []Finding
 		for i := range p.Snapshot.Groups {
 			g := &p.Snapshot.Groups[i]
 			l := of[g.ID]
-			if l == nil || len(l.sure) == 0 {
+			if l == nil {
 				continue
 			}
 			var seen observed
 			peers := make(map[flow.Addr]bool)
-			for _, c := range l.sure {
+			for _, c := range slices.Concat(l.settled, l.unsettled) {
 				seen.add(c)
 				peers[c.Remote] = true
 			}
 			f := Finding{Subject: policy.Ref{Owner: g.ID}, Confidence: p.observedConfidence(g.ID), substance: g.ID}
-			f.Message = fmt.Sprintf("%s of %s left by the open default: no rule allows them", plural(len(l.sure), "connection"), g.ID)
-			f.Facts = []Fact{{"connections", count(len(l.sure))}, {"peers", count(len(peers))}, {"observed services", seen.ports()}}
-			if l.possible > 0 {
-				f.Facts = append(f.Facts, Fact{"besides", plural(l.possible, "connection") + " whose opener is not known may have left so, and no rule below is for them"})
+			f.Message = fmt.Sprintf("%s of %s left by the open default: no rule allows them", plural(len(l.settled), "connection"), g.ID)
+			if len(l.settled) == 0 {
+				f.Confidence = plan.Low
+				f.Message = fmt.Sprintf("%s of %s may have left by the open default: who opened it is not settled", seen.ports(), g.ID)
 			}
-			f.Facts = append(f.Facts, p.lacking(g, flow.Egress, l.sure, p.rankBelow, p.ofService())...)
-			last, _ := p.rankBelow(g, flow.Egress, nil)
-			f.Facts = append(f.Facts, p.platformRules(g, last)...)
-			f.Facts = append(f.Facts, Fact{"to close it", fmt.Sprintf("then egress deny all traffic to 0.0.0.0/0, and to ::/0, at a worse priority than %d; without that these rules restrict nothing", last)})
+			f.Facts = append(counted(l, "connections"), Fact{"peers", count(len(peers))}, Fact{"observed services", seen.ports()})
+			rules, platforms := p.propose(g, l, p.ofService()), p.admittedAt(g)
+			at := p.roomBelow(g, flow.Egress, append(rules.sets(), prefixBoxes(platforms)...))
+			f.Facts = append(f.Facts, at.facts()...)
+			f.Facts = append(f.Facts, rules.facts(flow.Egress, at.place())...)
+			for _, prefix := range platforms {
+				f.Facts = append(f.Facts, Fact{"egress rule to add for the platform", fmt.Sprintf("egress all traffic to %s, %s", prefix, at.place())})
+			}
+			f.Facts = append(f.Facts, Fact{"to close it", fmt.Sprintf("then egress deny all traffic to 0.0.0.0/0, and to ::/0, at a worse priority than %d; without that these rules restrict nothing", at.rank)})
 			out = append(out, f)
 		}
 		return out
 	},
 }
 
-// platformRules returns, as facts, the rules without which a rule that denies everything
-// would cut the members of g off from what the platform admits by itself.
-func (p *Pass) platformRules(g *policy.Group, rank uint32) []Fact {
-	var out []Fact
+// admittedAt returns the addresses that the platform admits by itself where g is attached:
+// a rule that denies everything would cut them off.
+func (p *Pass) admittedAt(g *policy.Group) []netip.Prefix {
+	var out []netip.Prefix
 	for _, f := range p.Snapshot.Attached(g.ID) {
 		for _, prefix := range p.Snapshot.PlatformOf(f).Admitted {
-			fact := Fact{"egress rule to add for the platform", fmt.Sprintf("egress all traffic to %s, priority %d", prefix, rank)}
-			if !slices.Contains(out, fact) {
-				out = append(out, fact)
+			if !slices.Contains(out, prefix) {
+				out = append(out, prefix)
 			}
 		}
 	}

@@ -154,23 +154,6 @@ func prefixList(ps []netip.Prefix) string {
 	return strings.Join(parts, ", ")
 }
 
-// intraConnections returns the accepted connections that a hidden rule of members let
-// through for certain.
-func (p *Pass) intraConnections() []*engine.Connection {
-	is := p.implicit(isIntra)
-	if len(is) == 0 {
-		return nil
-	}
-	won := p.wonBy(is)
-	var out []*engine.Connection
-	for i := range p.Result.Connections {
-		if c := &p.Result.Connections[i]; c.Action == flow.Accept && won[c.Signature].hit {
-			out = append(out, c)
-		}
-	}
-	return out
-}
-
 // implicit returns the indexes in Result.Rules of the implicit rules that pick wants.
 func (p *Pass) implicit(pick func(policy.Ref) bool) map[int32]bool {
 	out := make(map[int32]bool)
@@ -207,51 +190,79 @@ the members are isolated, which is how a group is closed inside, these connectio
 unless the rules in the facts are there first.
 
 The rules cover what was observed, as few as are worth while, and name whole subnets: the
-next member has another address. Who opened a connection is
-often inferred, and connections that come once a month are not in a short window. Add the
-rules, watch that they get hits only after isolation, and isolate in a quiet hour: members
-that share another such group stay open to each other.`,
+next member has another address. Connections that come once a month are not in a short
+window. Add the rules, watch that they get hits only after isolation, and isolate in a quiet
+hour. Members that share another such group stay open to each other, so what that group
+carries, too, does not count: isolate one group, then look again.
+
+Where it is not settled who opened a connection (equal ports at both ends, pings, protocols
+without ports), every reading counts, and the rules are for each. If nothing else is found,
+the confidence is low.`,
 	Run: func(p *Pass) []Finding {
-		only := make(map[string]*[2][]*engine.Connection) // group → direction → connections
+		only := make(map[string]*[2]lack) // group → direction
 		all := make(map[string]int)
-		bare := make(map[int][2][][]netset.Box)
-		for _, c := range p.intraConnections() {
-			n := p.Coverage.lists.of[c.Interface]
-			permits, ok := bare[n]
-			if !ok {
-				permits = withoutIntra(&p.Coverage.lists.scopes[n])
-				bare[n] = permits
+		type place struct {
+			scope int
+			group string
+		}
+		bare := make(map[place][2][][]netset.Box)
+		is := p.implicit(isIntra)
+		won := p.wonBy(is)
+		for i := range p.Result.Connections {
+			c := &p.Result.Connections[i]
+			if w := won[c.Signature]; c.Action != flow.Accept || !w.hit && !w.possible {
+				continue
 			}
-			admitted := admitted(permits[side(c.Direction)], c)
-			for _, id := range p.Result.Signatures[c.Signature].Hits {
-				ref := p.Result.Rules[id].Ref
-				if !isIntra(ref) {
+			s := &p.Result.Signatures[c.Signature]
+			for k, id := range slices.Concat(s.Hits, s.Possible) {
+				if !is[id] {
 					continue
 				}
-				g := intraGroup(ref)
-				all[g]++
-				if admitted {
+				settled := k < len(s.Hits)
+				at := place{p.Coverage.lists.of[c.Interface], intraGroup(p.Result.Rules[id].Ref)}
+				if settled {
+					all[at.group]++
+				}
+				permits, ok := bare[at]
+				if !ok {
+					permits = permitsWithout(&p.Coverage.lists.scopes[at.scope], p.Result.Rules[id].Ref)
+					bare[at] = permits
+				}
+				if admitted(permits[side(c.Direction)], c) {
 					continue
 				}
-				if only[g] == nil {
-					only[g] = new([2][]*engine.Connection)
+				if only[at.group] == nil {
+					only[at.group] = new([2]lack)
 				}
-				only[g][side(c.Direction)] = append(only[g][side(c.Direction)], c)
+				only[at.group][side(c.Direction)].add(c, settled)
 			}
 		}
 		var out []Finding
 		for i := range p.Snapshot.Groups {
 			g := &p.Snapshot.Groups[i]
-			if only[g.ID] == nil {
+			l := only[g.ID]
+			if l == nil {
 				continue
 			}
 			f := Finding{Subject: policy.Ref{Owner: g.ID}, Confidence: p.observedConfidence(g.ID), substance: g.ID}
-			n := len(only[g.ID][0]) + len(only[g.ID][1])
+			n, open := len(l[0].settled)+len(l[1].settled), slices.Concat(l[0].unsettled, l[1].unsettled)
 			f.Message = fmt.Sprintf("isolating the members of %s would cut %s that no rule admits", g.ID, plural(n, "connection"))
+			if n == 0 {
+				var seen observed
+				for _, c := range open {
+					seen.add(c)
+				}
+				f.Confidence = plan.Low
+				f.Message = fmt.Sprintf("isolating the members of %s may cut what they say by %s: who opened it is not settled, and no rule admits every reading", g.ID, seen.ports())
+			}
 			f.Related = []policy.Ref{policy.IntraRef(g.ID)}
-			f.Facts = []Fact{{"connections between members", count(all[g.ID])}, {"that no rule would admit", count(n)}}
+			if n > 0 {
+				f.Facts = []Fact{{"connections between members", count(all[g.ID])}}
+			}
+			f.Facts = append(f.Facts, counted(&lack{slices.Concat(l[0].settled, l[1].settled), open}, "that no rule would admit")...)
 			for _, d := range directions {
-				f.Facts = append(f.Facts, p.lacking(g, d, only[g.ID][side(d)], p.rankAbove, func(flow.Addr) bool { return true })...)
+				rules := p.propose(g, &l[side(d)], func(flow.Addr) bool { return true })
+				f.Facts = append(f.Facts, rules.facts(d, p.placeAbove(g, d, rules.sets()))...)
 			}
 			out = append(out, f)
 		}
@@ -259,13 +270,13 @@ that share another such group stay open to each other.`,
 	},
 }
 
-// withoutIntra returns what the stages of sc would permit for certain without the hidden
-// rules of members.
-func withoutIntra(sc *scope) (out [2][][]netset.Box) {
+// permitsWithout returns what the stages of sc would permit for certain without the hidden rule
+// ref. Those of other groups stay: who shares another open group may go on talking.
+func permitsWithout(sc *scope, ref policy.Ref) (out [2][][]netset.Box) {
 	for d, stages := range sc.stages {
 		for i := range stages {
 			l := *stages[i].list
-			l.Lines = slices.DeleteFunc(slices.Clone(l.Lines), func(x space.Line) bool { return isIntra(x.Rule.Ref) })
+			l.Lines = slices.DeleteFunc(slices.Clone(l.Lines), func(x space.Line) bool { return x.Rule.Ref == ref })
 			out[d] = append(out[d], l.Permits().Sure)
 		}
 	}

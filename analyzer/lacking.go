@@ -27,44 +27,98 @@ const (
 	worthARule = 0.25
 )
 
-// lacking returns, as facts, rules of group g in direction d that would admit conns and
-// that rank as rank says of them; it says so where there is no such place, or too many
-// rules. Addresses of which noHost is true are not written down one by one.
-func (p *Pass) lacking(g *policy.Group, d flow.Direction, conns []*engine.Connection,
-	rank func(*policy.Group, flow.Direction, []netset.Box) (uint32, bool), noHost func(flow.Addr) bool) []Fact {
-	if len(conns) == 0 {
-		return nil
+// lack is the connections of one direction of a group that no rule admits.
+type lack struct {
+	settled []*engine.Connection
+	// unsettled are readings of connections whose opener is not known for certain, both
+	// where nothing tells, and connections of which it is not known what decided them.
+	unsettled []*engine.Connection
+}
+
+func (l *lack) add(c *engine.Connection, settled bool) {
+	if settled {
+		l.settled = append(l.settled, c)
+	} else {
+		l.unsettled = append(l.unsettled, c)
 	}
+}
+
+// proposal is rules that would admit what is lacking.
+type proposal struct {
+	settled, unsettled []cover.Box // the latter hold what the former leave
+	budget             int         // of each
+	tooMany            [2]bool     // it is not enough
+}
+
+// propose returns rules of group g that would admit l. Addresses of which noHost is true
+// are not written down one by one.
+func (p *Pass) propose(g *policy.Group, l *lack, noHost func(flow.Addr) bool) *proposal {
+	out := &proposal{budget: p.ruleBudget(g)}
+	var ok bool
+	out.settled, ok = p.coverOf(l.settled, out.budget, noHost)
+	out.tooMany[0] = !ok
+	rest := slices.DeleteFunc(slices.Clone(l.unsettled), func(c *engine.Connection) bool { return within(out.settled, pointOf(c)) })
+	out.unsettled, ok = p.coverOf(rest, out.budget, noHost)
+	out.tooMany[1] = !ok
+	return out
+}
+
+// within reports whether one of boxes holds all of pt.
+func within(boxes []cover.Box, pt cover.Point) bool {
+	return slices.ContainsFunc(boxes, func(b cover.Box) bool { return b.Services.Covers(pt.Services) && b.Prefix.Contains(pt.Addr.Netip()) })
+}
+
+// sets returns all that the rules would admit.
+func (x *proposal) sets() []netset.Box {
+	var out []netset.Box
+	for _, b := range slices.Concat(x.settled, x.unsettled) {
+		out = append(out, b.Set())
+	}
+	return out
+}
+
+// facts returns the rules of direction d as facts, each with its place.
+func (x *proposal) facts(d flow.Direction, place string) []Fact {
 	name := d.String() + " rule to add"
-	boxes, ok := p.coverOf(g, conns, noHost)
-	if !ok {
-		return []Fact{{name, fmt.Sprintf("more than %d for what was observed: too many to list", p.ruleBudget(g))}}
-	}
-	sets := make([]netset.Box, 0, len(boxes))
-	for _, b := range boxes {
-		sets = append(sets, b.Set())
-	}
-	at, ok := rank(g, d, sets)
-	place := fmt.Sprintf("priority %d", at)
-	if !ok {
-		place = "before the rules that deny it, whose priority leaves no room"
-	}
 	var out []Fact
-	for i, b := range boxes {
-		r := policy.Rule{Direction: d, Action: policy.Allow, Match: []policy.Match{matchOf(d, b)}}
-		out = append(out, Fact{fmt.Sprintf("%s %d", name, i+1), words(&r) + ", " + place})
+	n := 0
+	for k, boxes := range [2][]cover.Box{x.settled, x.unsettled} {
+		why := [2]string{"", "; for what is not settled"}[k]
+		if x.tooMany[k] {
+			out = append(out, Fact{name, fmt.Sprintf("more than %d for what was observed: too many to list", x.budget) + why})
+		}
+		for _, b := range boxes {
+			n++
+			r := policy.Rule{Direction: d, Action: policy.Allow, Match: []policy.Match{matchOf(d, b)}}
+			out = append(out, Fact{fmt.Sprintf("%s %d", name, n), words(&r) + ", " + place + why})
+		}
+	}
+	return out
+}
+
+// counted says, as facts, how many connections l holds, under name, and how many readings
+// of others.
+func counted(l *lack, name string) []Fact {
+	var out []Fact
+	if n := len(l.settled); n > 0 {
+		out = append(out, Fact{name, count(n)})
+	}
+	if n := len(l.unsettled); n > 0 {
+		out = append(out, Fact{"not settled", plural(n, "reading") + " of connections whose opener, or whose deciding rule, is not known for certain; each counts"})
 	}
 	return out
 }
 
 // matchOf is b as the match of a rule.
 func matchOf(d flow.Direction, b cover.Box) policy.Match {
-	proto, _ := b.Services.Proto()
-	ports := netset.AllPorts
-	if proto.HasPorts() {
-		ports = b.Services.Ports()
+	protos, ports := policy.AnyProto, netset.AllPorts
+	if proto, single := b.Services.Proto(); single {
+		protos = policy.OneProto(proto)
+		if proto.HasPorts() {
+			ports = b.Services.Ports()
+		}
 	}
-	return policy.NewMatch(d, policy.OneProto(proto), ports, policy.AnyICMP, policy.AddrSet{Prefixes: []netip.Prefix{b.Prefix}})
+	return policy.NewMatch(d, protos, ports, policy.AnyICMP, policy.AddrSet{Prefixes: []netip.Prefix{b.Prefix}})
 }
 
 // ruleBudget is how many rules are proposed for one direction of g at most.
@@ -80,7 +134,7 @@ func (p *Pass) ruleBudget(g *policy.Group) int {
 
 // coverOf returns boxes that hold all that conns show, as few as are worth while; ok is
 // false if the budget is too small for any.
-func (p *Pass) coverOf(g *policy.Group, conns []*engine.Connection, noHost func(flow.Addr) bool) (boxes []cover.Box, ok bool) {
+func (p *Pass) coverOf(conns []*engine.Connection, budget int, noHost func(flow.Addr) bool) (boxes []cover.Box, ok bool) {
 	type service struct {
 		at netset.Services
 		v4 bool
@@ -115,9 +169,7 @@ func (p *Pass) coverOf(g *policy.Group, conns []*engine.Connection, noHost func(
 	slices.SortFunc(boxes, func(a, b cover.Box) int {
 		return cmp.Or(policy.ComparePrefix(a.Prefix, b.Prefix), cmp.Compare(a.Services.First, b.Services.First))
 	})
-	points = slices.DeleteFunc(points, func(pt cover.Point) bool {
-		return slices.ContainsFunc(boxes, func(b cover.Box) bool { return b.Services.Covers(pt.Services) && b.Prefix.Contains(pt.Addr.Netip()) })
-	})
+	points = slices.DeleteFunc(points, func(pt cover.Point) bool { return within(boxes, pt) })
 	if len(points) == 0 {
 		return boxes, true
 	}
@@ -125,7 +177,7 @@ func (p *Pass) coverOf(g *policy.Group, conns []*engine.Connection, noHost func(
 	for i := range p.Snapshot.Subnets {
 		subnets = append(subnets, p.Snapshot.Subnets[i].Blocks...)
 	}
-	solutions := cover.Solve(points, p.ruleBudget(g)-len(boxes), cover.Options{Named: subnets, NoHost: noHost})
+	solutions := cover.Solve(points, budget-len(boxes), cover.Options{Named: subnets, NoHost: noHost})
 	var best *cover.Solution
 	at := 0
 	for k := range solutions {
@@ -150,47 +202,6 @@ func wholeMessages(pt cover.Point) cover.Point {
 		pt.Services = netset.ServiceOf(proto, netset.AllPorts)
 	}
 	return pt
-}
-
-// rankAbove returns a rank from which a rule of g that allows boxes speaks before all that
-// denies any of them where g is attached.
-func (p *Pass) rankAbove(g *policy.Group, d flow.Direction, boxes []netset.Box) (uint32, bool) {
-	rank, ok := uint32(1), true
-	first := uint32(math.MaxUint32)
-	p.eachLine(g, d, func(r *policy.Rule, perhaps []netset.Box) {
-		if r.Action == policy.Deny && meet(perhaps, boxes) {
-			first = min(first, r.Rank)
-		}
-	})
-	if first != math.MaxUint32 {
-		rank, ok = first-1, first > 1
-	}
-	return rank, ok
-}
-
-// rankBelow returns the rank of the last rule where g is attached: a rule that allows from
-// there takes nothing from any rule that denies.
-func (p *Pass) rankBelow(g *policy.Group, d flow.Direction, _ []netset.Box) (uint32, bool) {
-	rank := uint32(1)
-	p.eachLine(g, d, func(r *policy.Rule, _ []netset.Box) { rank = max(rank, r.Rank) })
-	return rank, true
-}
-
-// eachLine calls f with the declared rules of direction d that speak where g is attached.
-func (p *Pass) eachLine(g *policy.Group, d flow.Direction, f func(r *policy.Rule, perhaps []netset.Box)) {
-	for i := range p.Coverage.lists.scopes {
-		sc := &p.Coverage.lists.scopes[i]
-		if _, carries := slices.BinarySearch(p.Snapshot.Interfaces[sc.interfaces[0]].Groups, g.ID); !carries {
-			continue
-		}
-		for n := range sc.stages[side(d)] {
-			for k := range sc.stages[side(d)][n].list.Lines {
-				if x := &sc.stages[side(d)][n].list.Lines[k]; !x.Rule.Implicit {
-					f(x.Rule, x.Perhaps)
-				}
-			}
-		}
-	}
 }
 
 // observedConfidence says how far what the logs show of group id's interfaces can be taken

@@ -36,6 +36,7 @@ a day after removal.`,
 		stopped := p.countTouching(ofGroup, func(c *engine.Connection) bool { return c.Action == flow.Reject && c.Verdict == policy.Allowed })
 		intra := p.wonBy(p.implicit(isIntra))
 		between := p.countTouching(ofGroup, func(c *engine.Connection) bool { return c.Action == flow.Accept && intra[c.Signature].hit })
+		perhaps := p.countTouching(ofGroup, func(c *engine.Connection) bool { return c.Action == flow.Accept && intra[c.Signature].possible })
 		var out []Finding
 		for i := range p.Verdicts {
 			v := &p.Verdicts[i]
@@ -53,6 +54,9 @@ a day after removal.`,
 			}
 			if n := between[i]; n > 0 {
 				f.Facts = append(f.Facts, Fact{"needed if members are isolated", plural(n, "connection") + " that it admits passed by the hidden intra-group rule"})
+			}
+			if n := perhaps[i]; n > 0 {
+				f.Facts = append(f.Facts, Fact{"perhaps needed if members are isolated", plural(n, "reading") + " that it admits, of connections whose opener is not settled, passed by the hidden intra-group rule"})
 			}
 			out = append(out, f)
 		}

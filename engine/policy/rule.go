@@ -232,16 +232,22 @@ func (t TypeCode) String() string {
 	return "type " + strconv.Itoa(int(t.Type)) + " code " + strconv.Itoa(int(t.Code))
 }
 
-// Peer returns the far side of r as reports write it: prefixes and set ids, joined
-// by commas if there are several.
+// Peer returns the far side of r as reports write it: prefixes and set ids, each once,
+// joined by commas if there are several.
 func (r *Rule) Peer() string {
 	var parts []string
+	seen := make(map[string]bool)
+	add := func(part string) {
+		if !seen[part] {
+			seen[part], parts = true, append(parts, part)
+		}
+	}
 	for i := range r.Match {
 		for _, p := range r.Match[i].Remote.Prefixes {
-			parts = append(parts, p.String())
+			add(p.String())
 		}
 		for _, s := range r.Match[i].Remote.Refs {
-			parts = append(parts, s.ID)
+			add(s.ID)
 		}
 	}
 	if len(parts) == 0 {

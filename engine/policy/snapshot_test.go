@@ -322,6 +322,10 @@ func TestRuleWords(t *testing.T) {
 	group.Match[0].Remote = AddrSet{Refs: []SetRef{{ID: "sg-1"}}}
 	egress := testRule("r 0 allow tcp all 10.0.0.0/8")
 	egress.Direction, egress.Match[0].RemotePorts = flow.Egress, netset.PortRange{First: 8000, Last: 8100}
+	listed := testRule("r 0 allow tcp 80 10.0.0.0/8")
+	listed.PortList = "prl-web"
+	listed.Match[0].Remote.Refs = []SetRef{{ID: "sg-1"}}
+	listed.Match = append(listed.Match, listed.Match[0], listed.Match[0])
 	for _, c := range []struct {
 		rule                  Rule
 		protocol, ports, peer string
@@ -333,6 +337,7 @@ func TestRuleWords(t *testing.T) {
 		{testRule("r 0 allow all all ?"), "all", "all", "none"},
 		{group, "tcp", "443", "sg-1"},
 		{egress, "tcp", "8000-8100", "10.0.0.0/8"},
+		{listed, "tcp", "prl-web", "10.0.0.0/8,sg-1"}, // a box for each range of the list
 		{Rule{}, "all", "all", "none"},
 	} {
 		if p, q, r := c.rule.Protocol(), c.rule.Ports(), c.rule.Peer(); p != c.protocol || q != c.ports || r != c.peer {

@@ -42,7 +42,11 @@ func (p *planner) explain(e *Edit, rest *world) {
 		default:
 			e.Check = "shadowed-rule"
 			e.Reason = "all it permits is permitted by other rules on every interface where it is in force"
-			if twin, ok := rest.twin(r); ok {
+			own := func(q *rule) bool { _, made := p.origin[q.Ref]; return !made }
+			if into := p.mergedInto(rest, r); into != "" && !rest.covered(r, own, lasting) {
+				e.Check = "mergeable-rules"
+				e.Reason = "what it permits goes into the rule that replaces " + into + ": that edit comes first"
+			} else if twin, ok := rest.twin(r); ok {
 				e.Reason = fmt.Sprintf("it says the same as %s", p.root(twin))
 			} else if by := rest.needs(r); by != 0 {
 				e.Reason = "all it permits is permitted without it on every interface where it is in force: " + by.String()
@@ -192,6 +196,20 @@ func (w *world) twin(r *rule) (policy.Ref, bool) {
 		}
 	}
 	return policy.Ref{}, false
+}
+
+// mergedInto names the rules of the snapshot whose replacements in rest permit something
+// of r.
+func (p *planner) mergedInto(rest *world, r *rule) string {
+	var into []string
+	for i := range rest.rules {
+		q := &rest.rules[i]
+		if from, made := p.origin[q.Ref]; made && from != r.Ref && q.Direction == r.Direction && meet(q.boxes, r.boxes) {
+			into = append(into, from.String())
+		}
+	}
+	slices.Sort(into)
+	return strings.Join(slices.Compact(into), " and ")
 }
 
 // masked reports whether rule i of the snapshot matches what was accepted and never

@@ -43,6 +43,7 @@ const (
 	byRules   instead = iota
 	byDefault         // nothing else: what happens without any rule
 	byIntra           // the hidden rule that lets members of a group talk to one another
+	byNobody          // nothing needs to: its peers are members, but the interface itself or ones that cannot reach it
 )
 
 // reason says why a rule is needless, without where.
@@ -52,6 +53,8 @@ func (c *covered) reason() string {
 		return "what it could decide is decided the same without any rule"
 	case byIntra:
 		return "its peers are members of " + groupList(c.by) + ", who may talk to one another whatever the rules say"
+	case byNobody:
+		return "its peers are the interface itself, or of an address family that the interface does not have"
 	}
 	return "other rules decide all that it could"
 }
@@ -160,6 +163,12 @@ func (c *ruleCoverage) together(s *policy.Snapshot, r int) {
 				all.instead = byRules
 			}
 			all.members = all.members || x.in.hedged.Redundant(x.at, nil) == space.Needed
+		}
+	}
+	if all.instead == byIntra {
+		mates := false
+		if c.eachMate(s, r, func(netip.Prefix, policy.Ref) bool { mates = true; return false }); !mates {
+			all.instead = byNobody
 		}
 	}
 	all.everywhere, all.duplicate, all.members = true, cov.duplicate, all.members || c.boxes[r].members

@@ -21,9 +21,9 @@ var IntraMaskedRule = &Analyzer{
 	Title:    "Members of the group may do anyway what this rule allows",
 	Severity: Info,
 	Doc: `All peers of the rule are members of a group whose members may talk to one another by
-private address whatever the rules say, and every interface with the rule is a member, too.
-So the rule never decides, as long as the group stays open inside and its members are those
-of the snapshot.
+private address whatever the rules say, and every interface with the rule is a member, too,
+and another one than some of them. So the rule never decides, as long as the group stays
+open inside and its members are those of the snapshot.
 
 It is no reason to remove the rule: it is what would remain if the members were isolated
 from one another, and the check intra-group-only names the rules that are lacking then.`,
@@ -116,10 +116,23 @@ func pointOf(c *engine.Connection) cover.Point {
 // matesDespite returns the members of groups that deny rule r names and, on some interface
 // where it is in force, does not stop, and the hidden rules that let them.
 func (p *Pass) matesDespite(r int) (mates []netip.Prefix, by []policy.Ref) {
-	rule := p.Snapshot.Rules()[r]
-	for _, f := range p.Coverage.interfaces[r] {
-		iface := &p.Snapshot.Interfaces[f]
-		for _, x := range p.Coverage.lists.ofRule(rule, f) {
+	p.Coverage.eachMate(p.Snapshot, r, func(mate netip.Prefix, hidden policy.Ref) bool {
+		mates, by = append(mates, mate), append(by, hidden)
+		return true
+	})
+	slices.SortFunc(mates, policy.ComparePrefix)
+	sortRefs(by)
+	return slices.Compact(mates), slices.Compact(by)
+}
+
+// eachMate calls f with the other members that rule r may match on each interface where it
+// is in force and who may talk to that interface anyway, and the hidden rule that lets
+// them, until f returns false.
+func (c *ruleCoverage) eachMate(s *policy.Snapshot, r int, f func(mate netip.Prefix, hidden policy.Ref) bool) {
+	rule := s.Rules()[r]
+	for _, n := range c.interfaces[r] {
+		iface := &s.Interfaces[n]
+		for _, x := range c.lists.ofRule(rule, n) {
 			for k := range x.list.Lines {
 				line := &x.list.Lines[k]
 				if !isIntra(line.Rule.Ref) || !meet(line.Sure, x.list.Lines[x.at].Perhaps) {
@@ -127,19 +140,26 @@ func (p *Pass) matesDespite(r int) (mates []netip.Prefix, by []policy.Ref) {
 				}
 				for _, m := range line.Rule.Match {
 					for _, mate := range m.Remote.Prefixes {
-						if slices.ContainsFunc(iface.Addresses, mate.Contains) || !meet(prefixBoxes([]netip.Prefix{mate}), x.list.Lines[x.at].Perhaps) {
-							continue
+						if reaches(iface, mate) && meet(prefixBoxes([]netip.Prefix{mate}), x.list.Lines[x.at].Perhaps) && !f(mate, line.Rule.Ref) {
+							return
 						}
-						mates = append(mates, mate)
-						by = append(by, line.Rule.Ref)
 					}
 				}
 			}
 		}
 	}
-	slices.SortFunc(mates, policy.ComparePrefix)
-	sortRefs(by)
-	return slices.Compact(mates), slices.Compact(by)
+}
+
+// reaches reports whether the addresses of a member may be those of one that f talks to:
+// they are not its own, and f has an address of their family, if its addresses are known.
+func reaches(f *policy.Interface, member netip.Prefix) bool {
+	if slices.ContainsFunc(f.Addresses, member.Contains) || slices.Contains(f.Prefixes, member) {
+		return false
+	}
+	is4 := member.Addr().Is4()
+	return len(f.Addresses)+len(f.Prefixes) == 0 ||
+		slices.ContainsFunc(f.Addresses, func(a netip.Addr) bool { return a.Is4() == is4 }) ||
+		slices.ContainsFunc(f.Prefixes, func(a netip.Prefix) bool { return a.Addr().Is4() == is4 })
 }
 
 // prefixList names up to five prefixes.

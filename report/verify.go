@@ -247,7 +247,7 @@ func VerificationText(w io.Writer, v *Verification, o Options) error {
 					}
 					n++
 					x := &parts[j]
-					tab.add(p.where(), [2]string{"opens", "closes"}[k], x.Services, x.Peers, x.Witness+": "+x.Old.text()+", then "+x.New.text())
+					tab.add(p.where(), x.kind(k), x.Services, x.Peers, x.Witness+": "+x.Old.text()+", then "+x.New.text())
 				}
 			}
 		}
@@ -259,6 +259,14 @@ func VerificationText(w io.Writer, v *Verification, o Options) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// kind says what the part does: k is 0 for what opens, 1 for what closes.
+func (x *VerifyPart) kind(k int) string {
+	if x.Old.Verdict == policy.Unknown.String() || x.New.Verdict == policy.Unknown.String() {
+		return [2]string{"may open", "may close"}[k]
+	}
+	return [2]string{"opens", "closes"}[k]
 }
 
 // where names the interfaces of p by their groups, or by themselves.
@@ -375,7 +383,7 @@ func VerificationMarkdown(w io.Writer, v *Verification) error {
 					}
 					n++
 					x := &parts[j]
-					m.row(strings.ReplaceAll(escape(p.where()), "\n", "<br>"), [2]string{"opens", "closes"}[k], escape(x.Services), escape(x.Peers),
+					m.row(strings.ReplaceAll(escape(p.where()), "\n", "<br>"), x.kind(k), escape(x.Services), escape(x.Peers),
 						escape(x.Witness+": "+x.Old.text()+", then "+x.New.text()))
 				}
 			}

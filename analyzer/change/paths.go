@@ -1,6 +1,7 @@
 package change
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -61,7 +62,7 @@ func paths(old, proposed *policy.Snapshot) []Path {
 	for _, k := range order {
 		c := classes[k]
 		f, _ := old.Interface(c.interfaces[0])
-		local := localOf(f)
+		ends := endsOf(old, c.interfaces)
 		for _, d := range directions {
 			a, b := old.Path(f.ID, d), proposed.Path(f.ID, d)
 			for _, name := range stageNames(a, b) {
@@ -74,11 +75,11 @@ func paths(old, proposed *policy.Snapshot) []Path {
 				if name == policy.ACLStage { // it is the same for all groups
 					p.Groups = nil
 				}
-				for _, box := range p.Difference.Opened {
-					p.Opened = append(p.Opened, witness(x, y, box, d, local))
-				}
-				for _, box := range p.Difference.Closed {
-					p.Closed = append(p.Closed, witness(x, y, box, d, local))
+				exempt := addrsOf(slices.Concat(x.Exempt, y.Exempt))
+				p.Difference.Opened, p.Opened = witnesses(x, y, p.Difference.Opened, d, ends, exempt)
+				p.Difference.Closed, p.Closed = witnesses(x, y, p.Difference.Closed, d, ends, exempt)
+				if p.Difference.Empty() {
+					continue // nothing that any interface could send or get
 				}
 				key := p.text()
 				if at, ok := seen[key]; ok {
@@ -107,12 +108,33 @@ func (p *Path) text() string {
 	return b.String()
 }
 
-func localOf(f *policy.Interface) policy.Conn {
-	c := policy.Conn{ICMP: policy.AnyICMP}
-	if len(f.Addresses) > 0 {
-		c.Local = f.Addresses[0]
+// endsOf returns the addresses of each interface.
+func endsOf(s *policy.Snapshot, ids []string) (out [][]netip.Addr) {
+	for _, id := range ids {
+		if f, ok := s.Interface(id); ok {
+			out = append(out, f.Addresses)
+		}
 	}
-	return c
+	return out
+}
+
+func addrsOf(ps []netip.Prefix) (out []netset.Box) {
+	for _, p := range ps {
+		out = append(out, netset.Box{Services: netset.AllServices, Addrs: netset.AddrsOf(p)})
+	}
+	return out
+}
+
+// witnesses finds a packet in each of boxes that crosses the stage: between an interface
+// and another host of its family, by addresses that the stage does not exempt. Boxes
+// without one are no difference and left out.
+func witnesses(a, b *policy.Stage, boxes []netset.Box, d flow.Direction, ends [][]netip.Addr, exempt []netset.Box) (kept []netset.Box, out []Witness) {
+	for _, box := range boxes {
+		if w, ok := witness(a, b, box, d, ends, exempt); ok {
+			kept, out = append(kept, box), append(out, w)
+		}
+	}
+	return kept, out
 }
 
 // stageNames returns the stages of a and of b, those of a first.
@@ -137,10 +159,33 @@ func stageOf(path []policy.Stage, name string) *policy.Stage {
 	return &policy.Stage{Name: name, Default: policy.Allow, DefaultRef: policy.Ref{Owner: policy.ImplicitOwner, Rule: "none:" + name}}
 }
 
-// witness takes the first packet of box and asks both stages.
-func witness(a, b *policy.Stage, box netset.Box, d flow.Direction, c policy.Conn) Witness {
-	c.Direction, c.Remote = d, box.Addrs.First.Netip()
-	c.Proto = flow.Proto(box.Services.First >> 16)
+// never is an address that no host has.
+var never = netset.Box{Services: netset.AllServices, Addrs: netset.AddrsOf(netip.MustParsePrefix("::/128"))}
+
+// witness finds a packet in box and asks both stages. Where no interface has an address
+// of the family of box, the local one is left open.
+func witness(a, b *policy.Stage, box netset.Box, d flow.Direction, ends [][]netip.Addr, exempt []netset.Box) (Witness, bool) {
+	var local netip.Addr
+	var remote flow.Addr
+	found := false
+	for _, own := range ends {
+		by := append(slices.Clone(exempt), never)
+		var mine netip.Addr
+		for _, x := range own {
+			by = append(by, netset.Box{Services: netset.AllServices, Addrs: netset.OneAddr(flow.AddrFrom(x))})
+			if !mine.IsValid() && x.Is4() == box.Addrs.Is4() {
+				mine = x
+			}
+		}
+		rest, ok := netset.Residual(box, by, 1024)
+		if ok && len(rest) > 0 && (!found || mine.IsValid() && !local.IsValid()) {
+			local, remote, found = mine, rest[0].Addrs.First, true
+		}
+	}
+	if !found {
+		return Witness{}, false
+	}
+	c := policy.Conn{Direction: d, Local: local, Remote: remote.Netip(), Proto: flow.Proto(box.Services.First >> 16), ICMP: policy.AnyICMP}
 	x := uint16(box.Services.First)
 	switch {
 	case c.Proto.IsICMP():
@@ -150,9 +195,16 @@ func witness(a, b *policy.Stage, box netset.Box, d flow.Direction, c policy.Conn
 	default:
 		c.LocalPort = x
 	}
+	asked := c
+	if !local.IsValid() { // as if it had one: rules may come before addresses
+		asked.Local = netip.MustParseAddr("2001:db8::1")
+		if box.Addrs.Is4() {
+			asked.Local = netip.MustParseAddr("192.0.2.1")
+		}
+	}
 	ask := func(st *policy.Stage) Say {
-		sd := st.Decide(&c)
+		sd := st.Decide(&asked)
 		return Say{Verdict: sd.Verdict, Stage: sd.Stage, Rules: sd.Winners}
 	}
-	return Witness{Box: box, Conn: c, Old: ask(a), New: ask(b)}
+	return Witness{Box: box, Conn: c, Old: ask(a), New: ask(b)}, true
 }

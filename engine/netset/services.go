@@ -2,6 +2,7 @@ package netset
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/sgadvise/sgadvise/ingest/flow"
 )
@@ -82,7 +83,7 @@ func (s Services) String() string {
 	}
 	p, single := s.Proto()
 	if !single {
-		return endName(s.First) + " to " + endName(s.Last)
+		return s.several()
 	}
 	ports := s.Ports()
 	switch {
@@ -96,6 +97,39 @@ func (s Services) String() string {
 		return p.String() + " type " + strconv.Itoa(int(ports.First>>8))
 	}
 	return endName(s.First) + " to " + endName(s.Last)
+}
+
+// several writes an interval over several protocols: what it has of the first, those it
+// holds whole, what it has of the last.
+func (s Services) several() string {
+	var parts []string
+	first, last := s.First>>16, s.Last>>16
+	if s.First&0xffff != 0 {
+		parts = append(parts, Services{s.First, s.First | 0xffff}.String())
+		first++
+	}
+	end := last
+	if s.Last&0xffff != 0xffff {
+		end--
+	}
+	switch {
+	case first == end:
+		parts = append(parts, protoText(first))
+	case first < end:
+		parts = append(parts, "protocols "+strconv.Itoa(int(first))+"-"+strconv.Itoa(int(end)))
+	}
+	if end != last {
+		parts = append(parts, Services{last << 16, s.Last}.String())
+	}
+	return strings.Join(parts, ", ")
+}
+
+func protoText(p uint32) string {
+	name := flow.Proto(p).String()
+	if strings.Trim(name, "0123456789") == "" {
+		return "protocol " + name
+	}
+	return name
 }
 
 func endName(x uint32) string {

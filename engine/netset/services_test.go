@@ -26,7 +26,7 @@ func TestServicesOfRules(t *testing.T) {
 		{ICMPServices(flow.ICMPv6, 255, -1), 0x3aff00, 0x3affff, "icmpv6 type 255"},
 		{ICMPServices(flow.ICMP, 3, 4), 0x10304, 0x10304, "icmp type 3 code 4"},
 		{Services{0x10304, 0x10406}, 0x10304, 0x10406, "icmp type 3 code 4 to icmp type 4 code 6"},
-		{Services{0x6fffe, 0x110001}, 0x6fffe, 0x110001, "tcp 65534 to udp 1"},
+		{Services{0x6fffe, 0x110001}, 0x6fffe, 0x110001, "tcp 65534-65535, protocols 7-16, udp 0-1"},
 	} {
 		if c.in.First != c.first || c.in.Last != c.last || c.in.String() != c.want {
 			t.Errorf("got %#x-%#x %q, want %#x-%#x %q", c.in.First, c.in.Last, c.in, c.first, c.last, c.want)
@@ -77,4 +77,18 @@ func FuzzParsePorts(f *testing.F) {
 			t.Fatalf("ParsePorts(%q.String()) = %v, %v, want %v", s, again, err, r)
 		}
 	})
+}
+
+func TestServicesOverSeveralProtocols(t *testing.T) {
+	for want, s := range map[string]Services{
+		"protocols 0-5, tcp 0-442":       {First: 0, Last: 6<<16 | 442},
+		"tcp 444-65535, protocols 7-255": {First: 6<<16 | 444, Last: 255<<16 | 0xffff},
+		"tcp 1-65535":                    {First: 6<<16 | 1, Last: 7<<16 - 1},
+		"protocols 6-17":                 {First: 6 << 16, Last: 17<<16 | 0xffff},
+		"udp 53-65535, protocol 18":      {First: 17<<16 | 53, Last: 18<<16 | 0xffff},
+	} {
+		if got := s.String(); got != want {
+			t.Errorf("%#x-%#x is %q, want %q", s.First, s.Last, got, want)
+		}
+	}
 }

@@ -193,7 +193,7 @@ type ruleEvidence struct {
 	observable bool
 	hidden     string // why it is not observable
 	others     string // why its hits may not be all of its use: see outgrown
-	narrow     string // why the evidence is too thin to narrow it; empty: it is not
+	narrow     string // why the evidence is not enough to narrow it; empty: it is
 	unused     string // the same for calling it unused
 }
 

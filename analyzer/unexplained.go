@@ -19,16 +19,24 @@ type visit struct {
 	proto        flow.Proto
 	port, portHi uint16
 	outside      bool // from or to an address that no interface could have as a private one
+	doubtful     bool // the rules do admit it in a reading that they alone speak for, or that is not settled
+}
+
+// beyond is what may have been let in by a rule and fits it no more.
+type beyond struct {
+	visits      int
+	unexplained bool // some of it fits no rule in any reading
 }
 
 // outgrown counts for each declared rule with a group or prefix list as its peer the
-// accepted traffic that fits it in all but its peer, each kind at each interface once.
+// accepted traffic that fits it in all but its peer, each kind at each interface once, and
+// says whether the rules admit none of some.
 // Members and entries are those of the snapshot: whoever was one when the log was
 // written, or came through a load balancer that keeps its clients' addresses, may have
 // been let in by this rule. Then its hits are not all of its use.
-func outgrown(res *engine.Result, cov *ruleCoverage) []int {
+func outgrown(res *engine.Result, cov *ruleCoverage) []beyond {
 	rules := res.Snapshot.Rules()
-	out := make([]int, len(rules))
+	out := make([]beyond, len(rules))
 	if !slices.ContainsFunc(rules, refers) {
 		return out
 	}
@@ -40,7 +48,8 @@ func outgrown(res *engine.Result, cov *ruleCoverage) []int {
 		for _, f := range cov.interfaces[i] {
 			for _, v := range visits[int32(f)] {
 				if v.dir == r.Direction && v.fits(r) && (!v.outside || mayHoldOutsiders(res.Snapshot, r)) {
-					out[i]++
+					out[i].visits++
+					out[i].unexplained = out[i].unexplained || !v.doubtful
 				}
 			}
 		}
@@ -64,7 +73,7 @@ func unexplained(res *engine.Result) map[int32][]visit {
 	for i := range res.Connections {
 		c := &res.Connections[i]
 		if c.Action == flow.Accept && c.GroupVerdict == policy.Denied && !c.Carried {
-			add(c.Interface, visit{c.Direction, c.Proto, c.Port, max(c.Port, c.PortHi), outside(res.Snapshot, c.Remote)})
+			add(c.Interface, visit{c.Direction, c.Proto, c.Port, max(c.Port, c.PortHi), outside(res.Snapshot, c.Remote), !c.Certain})
 		}
 	}
 	// That the rules make a reading impossible is no proof where they name groups.
@@ -94,7 +103,7 @@ func unexplained(res *engine.Result) map[int32][]visit {
 		}
 		readings = orient.Readings(readings[:0], &row, orient.Opinion{Opener: looks, Method: orient.ByRules})
 		for _, x := range readings {
-			add(f, visit{looks, row.Proto, x.Port, max(x.Port, x.PortHi), outside(res.Snapshot, x.Remote)})
+			add(f, visit{looks, row.Proto, x.Port, max(x.Port, x.PortHi), outside(res.Snapshot, x.Remote), true})
 		}
 	}
 	return out

@@ -36,7 +36,7 @@ type RuleVerdict struct {
 // verdicts judges every rule of res.Usage. The first verdict that fits holds.
 func verdicts(res *engine.Result, ev *Evidence, cov *ruleCoverage) []RuleVerdict {
 	rules := res.Snapshot.Rules()
-	beyond := outgrown(res, cov)
+	past := outgrown(res, cov)
 	out := make([]RuleVerdict, 0, len(res.Usage))
 	for i := range res.Usage {
 		v := RuleVerdict{Usage: res.Usage[i]}
@@ -44,11 +44,14 @@ func verdicts(res *engine.Result, ev *Evidence, cov *ruleCoverage) []RuleVerdict
 			v.Rule = rules[i]
 			v.Interfaces = len(cov.interfaces[i])
 			v.evidence = ev.rule(res.Snapshot, v.Rule, cov.interfaces[i])
-			if beyond[i] > 0 {
+			if past[i].visits > 0 {
 				if v.Usage.Hits == 0 {
-					v.Usage.Possible += uint64(beyond[i])
+					v.Usage.Possible += uint64(past[i].visits)
 				}
 				v.evidence.others = "traffic to its ports was accepted that fits no rule: its peers may have been in " + v.Rule.Peer() + " at the time"
+				if !past[i].unexplained {
+					v.evidence.others = "accepted traffic to its ports may have been opened by peers that were in " + v.Rule.Peer() + " at the time"
+				}
 			}
 			v.Verdict, v.Reason = v.judge(res.Snapshot, ev, &cov.rules[i], &cov.boxes[i])
 			v.masked = v.Verdict == DeadByConfig && len(cov.rules[i].acls) > 0 && !cov.rules[i].everywhere && deadReference(v.Rule) == ""
@@ -110,7 +113,7 @@ func (v *RuleVerdict) judge(s *policy.Snapshot, ev *Evidence, cov *covered, boxe
 	case cov.everywhere:
 		return DeadByConfig, cov.reason() + ", on every interface where it is in force"
 	case len(cov.acls) > 0:
-		return DeadByConfig, strings.Join(cov.acls, ", ") + " denies all that it admits, on every interface where it is in force"
+		return DeadByConfig, strings.Join(cov.acls, " or ") + " denies all that it would admit, on every interface where it is in force"
 	case v.Interfaces == 0:
 		return DeadByConfig, v.Rule.Ref.Owner + " is attached to no interface of the snapshot"
 	case v.evidence.hidden != "":

@@ -99,7 +99,7 @@ func wide(p *Pass, narrower func(*policy.Rule, *observed) (string, bool)) []Find
 		f := about(v.Rule, "%s is wider than what used it: %s", words(v.Rule), seen)
 		f.Facts = []Fact{{"hits", count(v.Usage.Hits)}, {"peers", count(v.Usage.Peers)}, {"observed peers", o.peers()}, {"observed services", o.ports()}}
 		if v.evidence.narrow != "" {
-			f.Facts = append(f.Facts, Fact{"evidence", "too thin to narrow: " + v.evidence.narrow})
+			f.Facts = append(f.Facts, Fact{"evidence", "not enough to narrow it: " + v.evidence.narrow})
 		} else if why := cmp.Or(v.evidence.others, v.evidence.hidden); why != "" {
 			f.Facts = append(f.Facts, Fact{"evidence", "not all of its use: " + why})
 		}

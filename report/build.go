@@ -79,7 +79,7 @@ func inputsOf(logs *ingest.Report, policy []cloud.Input) Inputs {
 			in.Skipped = append(in.Skipped, Skipped{p.Path, "holds no policy that is known"})
 			continue
 		}
-		in.Policy = append(in.Policy, PolicyInput(p))
+		in.Policy = append(in.Policy, PolicyInput{p.Path, p.Kind, p.Digest, TimeOf(p.At)})
 	}
 	slices.SortFunc(in.Logs, func(a, b LogInput) int {
 		return cmp.Or(strings.Compare(a.Path, b.Path), strings.Compare(a.Digest, b.Digest))

@@ -122,11 +122,12 @@ type LogInput struct {
 	Digest  string `json:"digest"` // algorithm:hex
 }
 
-// PolicyInput is one policy export.
+// PolicyInput is one policy export, or a record of changes.
 type PolicyInput struct {
 	Path   string `json:"path"`
 	Kind   string `json:"kind"`
 	Digest string `json:"digest"`
+	At     Time   `json:"at"` // the earlier time that it describes; null: the present
 }
 
 // Skipped is a file that was found and not read.

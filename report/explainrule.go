@@ -156,6 +156,10 @@ func ruleEvidence(in *Ruling) *RuleEvidence {
 		if kind == noPart {
 			continue
 		}
+		then := *c // what of it the rule was there for
+		seen := res.Seen(i, int32(at))
+		then.Records, then.Packets, then.Bytes, then.First, then.Last, then.Days = seen.Records, seen.Packets, seen.Bytes, seen.First, seen.Last, seen.Days
+		c = &then
 		all = append(all, one{c, kind})
 		if kind == possiblePart {
 			continue

@@ -28,9 +28,9 @@ func sample() *Report {
 				{"logs/2025-03-b.parquet", "parquet", 9_646_899, 511_620, "sha256:b94d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2efcde9"},
 			},
 			Policy: []PolicyInput{
-				{"policy/network-acls.json", "aws network-acls", "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"},
-				{"policy/network-interfaces.json", "aws network-interfaces", "sha256:60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752"},
-				{"policy/security-groups.json", "aws security-groups", "sha256:fd61a03af4f77d870fc21e05e7e80678095c92d808cfb3b5c279ee04c74aca13"},
+				{"policy/network-acls.json", "aws network-acls", "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", 0},
+				{"policy/network-interfaces.json", "aws network-interfaces", "sha256:60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752", 0},
+				{"policy/security-groups.json", "aws security-groups", "sha256:fd61a03af4f77d870fc21e05e7e80678095c92d808cfb3b5c279ee04c74aca13", 0},
 			},
 			Skipped: []Skipped{{"logs/README.txt", "not a flow log: no known header, not the default layout"}},
 		},

@@ -124,7 +124,7 @@ func (f *remediateFlags) input(doc *reports.Report, s streams) (remedy.Input, er
 	}
 	in := remedy.Input{Snapshot: snap, Platforms: make(map[string]string), Partial: true}
 	var kinds []string
-	for _, p := range doc.Inputs.Policy {
+	for _, p := range presentPolicy(doc) {
 		kinds = append(kinds, p.Kind)
 	}
 	if platform, ok := remedy.PlatformOf(kinds); ok {
@@ -138,7 +138,7 @@ func (f *remediateFlags) input(doc *reports.Report, s streams) (remedy.Input, er
 // pathsOf returns the policy files of a report if all of them are still files.
 func pathsOf(doc *reports.Report) []string {
 	var out []string
-	for _, p := range doc.Inputs.Policy {
+	for _, p := range presentPolicy(doc) {
 		if info, err := os.Stat(p.Path); err != nil || !info.Mode().IsRegular() {
 			return nil
 		}

@@ -108,16 +108,30 @@ func plural(n int, one, many string) string {
 
 // policyDigests returns the digests of the policy files of a report, and of those read.
 func policyDigests(doc *reports.Report, inputs []cloud.Input) (was, now []string) {
-	for _, p := range doc.Inputs.Policy {
+	for _, p := range presentPolicy(doc) {
 		was = append(was, p.Digest)
 	}
 	for _, p := range inputs {
-		if p.Kind != cloud.Ignored {
+		if p.Kind != cloud.Ignored && p.At.IsZero() && !isRecord(p.Kind) {
 			now = append(now, p.Digest)
 		}
 	}
 	return was, now
 }
+
+// presentPolicy returns the policy files of a report without those of earlier times and
+// without the records of changes.
+func presentPolicy(doc *reports.Report) (out []reports.PolicyInput) {
+	for _, p := range doc.Inputs.Policy {
+		if p.At == 0 && !isRecord(p.Kind) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// isRecord reports whether an input of this kind holds changes rather than a policy.
+func isRecord(kind string) bool { return strings.HasPrefix(kind, "history:") }
 
 // printable makes text from policies and logs safe to look at.
 func printable(s string) string {

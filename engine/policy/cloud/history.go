@@ -41,6 +41,9 @@ func ReadHistory(paths []string, opt Options) (*policy.History, []Input, error) 
 			return nil, inputs, fmt.Errorf("two snapshots of %s", d.At.UTC().Format(time.RFC3339))
 		}
 		earlier, more, in, err := readAll(d.Paths, Options{})
+		for k := range in {
+			in[k].At = d.At
+		}
 		inputs = append(inputs, in...)
 		if err != nil {
 			return nil, inputs, err

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sgadvise/sgadvise/engine/policy"
 )
@@ -26,7 +27,10 @@ type Options struct {
 
 // Input is one file that was looked at. Kind names what it held, "ignored" if that
 // was no policy; Digest is "sha256:…" of the file as stored, empty if ignored.
-type Input struct{ Path, Kind, Digest string }
+type Input struct {
+	Path, Kind, Digest string
+	At                 time.Time // of an earlier snapshot; zero: the present, or a record of changes
+}
 
 // Ignored is the kind of an input that holds no policy.
 const Ignored = "ignored"

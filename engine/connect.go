@@ -38,8 +38,7 @@ func (w *worker) credit(p *part, i int32, es []entry) Connection {
 	w.marks.reset()
 	passed := false // any of its packets
 	t := &w.e.paths.tables[w.e.paths.class[i]]
-	cut, former := w.e.cut(i), false
-	carried := cut
+	cut := w.e.cut(i)
 	var r store.Row
 	for n := range es {
 		e = &es[n]
@@ -70,13 +69,14 @@ func (w *worker) credit(p *part, i int32, es []entry) Connection {
 			t[side(e.opener)].connection(e.proto, &e.reading, &w.request)
 			c.Verdict, c.GroupVerdict = w.request.all, w.request.stateful
 		}
-		byFormer, byThose := w.markEras(i, e, &r)
-		former, carried = former || byFormer, carried && byThose
 	}
-	if former && passed {
-		p.former++
+	if cut {
+		former, carried := w.creditEras(p, i, es)
+		if former && passed {
+			p.former++
+		}
+		c.Carried = carried && passed
 	}
-	c.Carried = carried && passed
 	if c.Action == flow.Accept && !passed {
 		// Nothing but rejected answers: to what, nobody saw. Anyone can send those.
 		c.Action = flow.Reject
@@ -171,15 +171,26 @@ func (m *marks) add(winners []int32, decisive, certain bool) {
 	}
 }
 
-// intern returns the worker's number for the signature in w.marks.
-func (w *worker) intern() int32 {
+// tidy sorts the rules of m and leaves each there once.
+func (m *marks) tidy() {
 	tidy := func(s []int32) []int32 {
 		slices.Sort(s)
 		return slices.Compact(s)
 	}
-	m := &w.marks
 	m.hits, m.decisive, m.possible = tidy(m.hits), tidy(m.decisive), tidy(m.possible)
-	m.possible = slices.DeleteFunc(m.possible, func(id int32) bool { _, ok := slices.BinarySearch(m.hits, id); return ok })
+	m.possible = slices.DeleteFunc(m.possible, func(id int32) bool { return has(m.hits, id) })
+}
+
+// has reports whether id is in ids, which ascend.
+func has(ids []int32, id int32) bool {
+	_, ok := slices.BinarySearch(ids, id)
+	return ok
+}
+
+// intern returns the worker's number for the signature in w.marks.
+func (w *worker) intern() int32 {
+	m := &w.marks
+	m.tidy()
 	w.sigKey = w.sigKey[:0]
 	for _, s := range [3][]int32{m.hits, m.decisive, m.possible} {
 		w.sigKey = binary.AppendUvarint(w.sigKey, uint64(len(s)))
@@ -235,10 +246,9 @@ func (e *replayer) merge(parts []part) *Result {
 			own = slices.Repeat([]int32{-1}, len(p.owner.sigList))
 			numbers[p.owner] = own
 		}
-		for j := range p.connections {
-			c := &p.connections[j]
-			if own[c.Signature] < 0 {
-				s := p.owner.sigList[c.Signature]
+		number := func(signature *int32) {
+			if own[*signature] < 0 {
+				s := p.owner.sigList[*signature]
 				k := s.key()
 				n, ok := known[k]
 				if !ok {
@@ -246,12 +256,19 @@ func (e *replayer) merge(parts []part) *Result {
 					known[k] = n
 					res.Signatures = append(res.Signatures, s)
 				}
-				own[c.Signature] = n
+				own[*signature] = n
 			}
-			c.Signature = own[c.Signature]
+			*signature = own[*signature]
 		}
-		res.Connections = append(res.Connections, p.connections...)
-		p.connections = nil
+		for j := range p.connections {
+			number(&p.connections[j].Signature)
+		}
+		for j := range p.parts {
+			number(&p.parts[j].Signature)
+			p.parts[j].Connection += int32(len(res.Connections))
+		}
+		res.Connections, res.Parts = append(res.Connections, p.connections...), append(res.Parts, p.parts...)
+		p.connections, p.parts = nil, nil
 	}
 	slices.SortFunc(res.Undecided, compareUndecided)
 	res.Undecided = res.Undecided[:min(len(res.Undecided), maxUndecided)]
@@ -287,13 +304,13 @@ func (e *replayer) usage(res *Result) []Usage {
 		c := &res.Connections[i]
 		s := &res.Signatures[c.Signature]
 		for _, id := range s.Hits {
-			u := &all[id]
+			u, seen := &all[id], res.Seen(i, id)
 			if u.Hits == 0 {
-				u.First, u.Last = c.First, c.Last
+				u.First, u.Last = seen.First, seen.Last
 			}
 			u.Hits++
-			u.First, u.Last, u.Days = min(u.First, c.First), max(u.Last, c.Last), u.Days|c.Days
-			u.Records, u.Packets, u.Bytes = sum(u.Records, c.Records), sum(u.Packets, c.Packets), sum(u.Bytes, c.Bytes)
+			u.First, u.Last, u.Days = min(u.First, seen.First), max(u.Last, seen.Last), u.Days|seen.Days
+			u.Records, u.Packets, u.Bytes = sum(u.Records, seen.Records), sum(u.Packets, seen.Packets), sum(u.Bytes, seen.Bytes)
 			if c.Answered {
 				u.Answered++
 			}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/sgadvise/sgadvise/engine/classify"
@@ -155,12 +156,13 @@ func (w *worker) best(ts []*[2]compiled, i int32, r *store.Row, x *orient.Readin
 // markEras credits the rules that decided row r, read as e says, at its time. Only rules
 // on which all paths agree that may have been in force are hits. What the present rules
 // would decide is possible: they were not all there. It reports whether rules carried
-// the row that are not there now, and whether the rules of its time certainly did.
-func (w *worker) markEras(i int32, e *entry, r *store.Row) (former, carried bool) {
+// the row that are not there now, and whether the rules of its time certainly did. opened
+// says that the opening of such a connection was seen at that time, or need not show.
+func (w *worker) markEras(i int32, e *entry, r *store.Row, opened bool) (former, carried bool) {
 	now := &w.e.paths.tables[w.e.paths.class[i]]
 	ts, d, _ := w.inForce(i, r, &e.reading)
 	carried = len(ts) == 1 && (d == flow.Permitted || d == flow.Reply)
-	if len(ts) == 1 && ts[0] == now {
+	if len(ts) == 1 && ts[0] == now && opened {
 		w.mark(now, e, r, &w.marks)
 		return false, carried
 	}
@@ -178,8 +180,10 @@ func (w *worker) markEras(i int32, e *entry, r *store.Row) (former, carried bool
 			w.common.decisive = append(w.common.decisive, w.one.decisive...)
 			continue
 		}
-		w.common.hits = slices.DeleteFunc(w.common.hits, func(id int32) bool { return !slices.Contains(w.one.hits, id) })
-		w.common.decisive = slices.DeleteFunc(w.common.decisive, func(id int32) bool { return !slices.Contains(w.one.decisive, id) })
+		w.common.keep(&w.one)
+	}
+	if !opened {
+		w.openedBefore(i, e, r)
 	}
 	w.marks.hits = append(w.marks.hits, w.common.hits...)
 	w.marks.decisive = append(w.marks.decisive, w.common.decisive...)
@@ -187,6 +191,85 @@ func (w *worker) markEras(i int32, e *entry, r *store.Row) (former, carried bool
 	w.mark(now, e, r, &w.one)
 	w.marks.possible = append(append(w.marks.possible, w.one.hits...), w.one.possible...)
 	return former, carried
+}
+
+// creditEras credits the rules that decided the entries es of one connection, each at its
+// time: all of them in w.marks, and where they are not the same at all times, those of
+// each time in a part. It reports whether rules carried any of it that are not there
+// now, and whether the rules of the time certainly carried all of it.
+func (w *worker) creditEras(p *part, i int32, es []entry) (former, carried bool) {
+	slices.SortStableFunc(es, func(a, b entry) int { return cmp.Or(cmp.Compare(a.eraLo, b.eraLo), cmp.Compare(a.eraHi, b.eraHi)) })
+	carried = true
+	w.whole.reset()
+	type time struct {
+		seen Seen
+		Signature
+	}
+	var times []time
+	var r store.Row
+	for lo, hi := 0, 0; lo < len(es); lo = hi {
+		var seen Seen
+		w.marks.reset()
+		opened := false // in sight
+		for ; hi < len(es) && es[hi].eraLo == es[lo].eraLo && es[hi].eraHi == es[lo].eraHi; hi++ {
+			w.e.c.Row(es[hi].row, &r)
+			opened = opened || r.Class != flow.Midlife
+		}
+		for n := lo; n < hi; n++ {
+			w.e.c.Row(es[n].row, &r)
+			seen.add(Seen{r.Records, r.Packets, r.Bytes, r.First, r.Last, r.Days})
+			byFormer, byThose := w.markEras(i, &es[n], &r, opened)
+			former, carried = former || byFormer, carried && byThose
+		}
+		w.marks.tidy()
+		w.whole.hits = append(w.whole.hits, w.marks.hits...)
+		w.whole.decisive = append(w.whole.decisive, w.marks.decisive...)
+		w.whole.possible = append(w.whole.possible, w.marks.possible...)
+		times = append(times, time{seen, Signature{keep(w.marks.hits), keep(w.marks.decisive), keep(w.marks.possible)}})
+	}
+	w.whole.tidy()
+	differ := false
+	for n := range times {
+		// What is a hit at one time says all that the connection can say of the rule.
+		t := &times[n]
+		t.Possible = slices.DeleteFunc(t.Possible, func(id int32) bool { return has(w.whole.hits, id) })
+		differ = differ || t.key() != times[0].key()
+	}
+	for n := range times {
+		if !differ {
+			break
+		}
+		w.marks.reset()
+		w.marks.hits, w.marks.decisive, w.marks.possible = append(w.marks.hits, times[n].Hits...), append(w.marks.decisive, times[n].Decisive...), append(w.marks.possible, times[n].Possible...)
+		p.parts = append(p.parts, Part{int32(len(p.connections)), w.intern(), times[n].seen})
+	}
+	w.marks.reset()
+	w.marks.hits, w.marks.decisive, w.marks.possible = append(w.marks.hits, w.whole.hits...), append(w.marks.decisive, w.whole.decisive...), append(w.marks.possible, w.whole.possible...)
+	return former, carried
+}
+
+// openedBefore leaves in w.common the rules that earlier ones needed, too: row r shows a
+// connection in mid-life, which may have been opened under those. A connection is matched
+// when it is opened, never again.
+func (w *worker) openedBefore(i int32, e *entry, r *store.Row) {
+	if r.Action != flow.Accept {
+		return
+	}
+	for era := int(r.EraLo) - 1; era >= 0; era-- {
+		for _, t := range w.tables(i, uint32(era)) {
+			if d, _ := w.read(t, i, r, &e.reading); d == flow.Permitted || d == flow.Reply {
+				w.one.reset()
+				w.mark(t, e, r, &w.one)
+				w.common.keep(&w.one)
+			}
+		}
+	}
+}
+
+// keep leaves in m the hits that o has as well.
+func (m *marks) keep(o *marks) {
+	m.hits = slices.DeleteFunc(m.hits, func(id int32) bool { return !slices.Contains(o.hits, id) })
+	m.decisive = slices.DeleteFunc(m.decisive, func(id int32) bool { return !slices.Contains(o.decisive, id) })
 }
 
 // drop leaves out rules with the id past, which are not there now.

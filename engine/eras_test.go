@@ -276,6 +276,13 @@ func (o *eraOracle) compare(t *testing.T, cfg store.Config, recs []flow.Record, 
 		res.Store.Row(i, &row)
 		rowOf[eraKey(&row, res.Store.Interfaces()[row.Interface])] = i
 	}
+	type credit struct {
+		conn, when string
+		hits       map[string]bool
+		earlier    []map[string]bool // what earlier snapshots that allow it credit
+	}
+	var credits []credit
+	opened := make(map[string]bool) // connections whose opening showed at the time, or need not
 	var ledger flow.Ledger
 	hits, possible := make(map[string]map[string]bool), make(map[string]map[string]bool)
 	add := func(m map[string]map[string]bool, refs map[string]bool, conn string) {
@@ -334,8 +341,18 @@ func (o *eraOracle) compare(t *testing.T, cfg store.Config, recs []flow.Record, 
 				}
 				maps.DeleteFunc(common, func(ref string, _ bool) bool { return !h[ref] })
 			}
+			when := conn + fmt.Sprint(row.EraLo, row.EraHi)
+			opened[when] = opened[when] || row.Class != flow.Midlife
 			if certain {
-				add(hits, common, conn)
+				c := credit{conn, when, common, nil}
+				lo, _ := o.touched(rec)
+				for k := range lo {
+					if e := dispose(o.snaps[k].s, rec, &row, x); e == flow.Permitted || e == flow.Reply {
+						h, _ := o.winners(k, rec, x)
+						c.earlier = append(c.earlier, h)
+					}
+				}
+				credits = append(credits, c)
 			}
 			h, p := o.winners(len(o.snaps)-1, rec, x)
 			add(possible, h, conn)
@@ -346,6 +363,14 @@ func (o *eraOracle) compare(t *testing.T, cfg store.Config, recs []flow.Record, 
 			d = flow.Undirected
 		}
 		ledger[d]++
+	}
+	for _, c := range credits {
+		if !opened[c.when] { // it may be of an earlier time: those rules may have let it in
+			for _, h := range c.earlier {
+				maps.DeleteFunc(c.hits, func(ref string, _ bool) bool { return !h[ref] })
+			}
+		}
+		add(hits, c.hits, c.conn)
 	}
 	if ledger != res.Ledger {
 		t.Errorf("ledger %v, want %v", res.Ledger, ledger)

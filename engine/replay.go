@@ -134,7 +134,7 @@ func newReplayer(c *store.Connections, snap *policy.Snapshot, workers int) *repl
 	e.paths = compile(snap, used)
 	for range workers {
 		m := marks{rules: e.paths.rules}
-		e.workers = append(e.workers, &worker{e: e, sigs: make(map[string]int32), marks: m, one: m, common: m})
+		e.workers = append(e.workers, &worker{e: e, sigs: make(map[string]int32), marks: m, one: m, common: m, whole: m})
 	}
 	return e
 }
@@ -189,6 +189,7 @@ type worker struct {
 	during   []*[2]compiled
 	one      marks
 	common   marks
+	whole    marks
 	sigs     map[string]int32
 	sigList  []Signature
 	sigKey   []byte
@@ -211,6 +212,7 @@ type part struct {
 	ledger      flow.Ledger
 	fidelity    InterfaceFidelity
 	connections []Connection // Signature is the worker's own number until merged
+	parts       []Part       // Connection is the index into connections until merged
 	owner       *worker
 	orientation Orientation
 	undecided   []Undecided
@@ -226,6 +228,7 @@ type entry struct {
 	port, portHi uint16
 	proto        flow.Proto
 	row          int
+	eraLo, eraHi uint32
 	reading      orient.Reading
 	certain      bool
 }
@@ -279,7 +282,7 @@ func (w *worker) replay(p *part, s rowSpan) {
 			if x.IsReply() {
 				action = flow.Accept // there was something to answer
 			}
-			w.entries = append(w.entries, entry{x.Opener, action, x.Remote, x.Port, x.PortHi, r.Proto, row, x, op.Opener != flow.DirectionUnknown && r.Side != flow.DirectionUnknown})
+			w.entries = append(w.entries, entry{x.Opener, action, x.Remote, x.Port, x.PortHi, r.Proto, row, r.EraLo, r.EraHi, x, op.Opener != flow.DirectionUnknown && r.Side != flow.DirectionUnknown})
 		}
 		if r.Action == flow.Accept && op.Weak {
 			// A weak inference errs where a client has a low port or a service a high one,
@@ -287,7 +290,7 @@ func (w *worker) replay(p *part, s rowSpan) {
 			other := orient.Opinion{Opener: op.Opener.Reverse(), Method: op.Method}
 			w.readings = orient.Readings(w.readings[:0], &r, other)
 			for _, x := range w.readings {
-				w.entries = append(w.entries, entry{x.Opener, r.Action, x.Remote, x.Port, x.PortHi, r.Proto, row, x, false})
+				w.entries = append(w.entries, entry{x.Opener, r.Action, x.Remote, x.Port, x.PortHi, r.Proto, row, r.EraLo, r.EraHi, x, false})
 			}
 		}
 	}

@@ -1,6 +1,9 @@
 package engine
 
 import (
+	"cmp"
+	"slices"
+
 	"github.com/sgadvise/sgadvise/engine/orient"
 	"github.com/sgadvise/sgadvise/engine/policy"
 	"github.com/sgadvise/sgadvise/ingest/flow"
@@ -34,6 +37,8 @@ type Result struct {
 	// Accepted ones whose opener is undecided, or weakly inferred, appear
 	// once in each reading.
 	Connections []Connection
+	// Parts divide connections over whose time other rules came into force: see [Part].
+	Parts []Part
 
 	// Openers holds, for each row of Store, who opened its connection and how that is known.
 	Openers []orient.Opinion
@@ -84,6 +89,54 @@ type Connection struct {
 	Bytes       uint64
 	First, Last int64
 	Days        uint64
+}
+
+// Part is what of a connection one set of rules of the present has to do with, where it
+// is not the same set for all of it. Parts are in order of their connection; those of one
+// connection have all its records, each once, and all rules of its signature.
+type Part struct {
+	Connection int32 // index into Result.Connections
+	Signature  int32
+	Seen
+}
+
+// Seen is what was seen of a connection, or of a part of it.
+type Seen struct {
+	Records, Packets, Bytes uint64 // both directions
+	First, Last             int64
+	Days                    uint64
+}
+
+func (s *Seen) add(o Seen) {
+	if s.Records == 0 {
+		s.First, s.Last = o.First, o.Last
+	}
+	s.First, s.Last, s.Days = min(s.First, o.First), max(s.Last, o.Last), s.Days|o.Days
+	s.Records, s.Packets, s.Bytes = sum(s.Records, o.Records), sum(s.Packets, o.Packets), sum(s.Bytes, o.Bytes)
+}
+
+// Seen returns what was seen of connection i while rule id, which is in its signature,
+// decided it; where the rule never certainly did, while it perhaps did.
+func (r *Result) Seen(i int, id int32) Seen {
+	n, ok := slices.BinarySearchFunc(r.Parts, int32(i), func(p Part, i int32) int { return cmp.Compare(p.Connection, i) })
+	if !ok {
+		c := &r.Connections[i]
+		return Seen{c.Records, c.Packets, c.Bytes, c.First, c.Last, c.Days}
+	}
+	var hit, perhaps Seen
+	for ; n < len(r.Parts) && r.Parts[n].Connection == int32(i); n++ {
+		p := &r.Parts[n]
+		switch s := &r.Signatures[p.Signature]; {
+		case has(s.Hits, id):
+			hit.add(p.Seen)
+		case has(s.Possible, id):
+			perhaps.add(p.Seen)
+		}
+	}
+	if hit.Records > 0 {
+		return hit
+	}
+	return perhaps
 }
 
 // Signature is what a connection says of rules. Rules are indexes into Result.Usage,

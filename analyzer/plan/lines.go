@@ -71,7 +71,7 @@ func (p *planner) unusedLine(r *policy.Rule, l *space.List) bool {
 	case !ev.Observable:
 		p.note(r.Ref, because("the log could not have shown its use", ev.Why))
 	case !ev.UnusedOK:
-		p.note(r.Ref, because("no use seen, but the evidence is too thin to call it unused", ev.Why))
+		p.note(r.Ref, because("no use seen, but it cannot be called unused", ev.Why))
 	default:
 		return true
 	}

@@ -85,7 +85,7 @@ func (p *planner) mergeIn(w *world, g *policy.Group, s int, same func(a, b *rule
 	var mine []*rule
 	for k := range g.Rules {
 		r := &w.rules[w.at[g.Rules[k].Ref]]
-		if side(r.Direction) == s && r.editable() && len(r.Match) == 1 && !r.odd && !r.unknown {
+		if side(r.Direction) == s && r.editable() && !r.foreign && len(r.Match) == 1 && !r.odd && !r.unknown {
 			mine = append(mine, r)
 		}
 	}

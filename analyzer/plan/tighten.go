@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"math"
 	"slices"
 
@@ -71,9 +72,11 @@ func (p *planner) states(w *world, sigs []signature) []state {
 			}
 			out[i] = unused
 		case !hit[i]:
-			p.note(r.Ref, because("no use seen, but the evidence is too thin to call it unused", ev.Why))
+			p.note(r.Ref, because("no use seen, but it cannot be called unused", ev.Why))
 		case !ev.NarrowOK:
-			p.note(r.Ref, because("the evidence is too thin to narrow it", ev.Why))
+			p.note(r.Ref, because("it cannot be narrowed", ev.Why))
+		case r.foreign:
+			p.note(r.Ref, fmt.Sprintf("no new rule can have its priority of %d: write it anew by hand", r.Rank))
 		default:
 			out[i] = open
 			if !p.seen(r.Ref) && w.doubtfulIntra(r) {

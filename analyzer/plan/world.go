@@ -60,6 +60,7 @@ type rule struct {
 	odd     bool         // it restricts what boxes do not show: local addresses, client ports
 	mixed   bool         // it names different peers for different services
 	apart   bool         // in force where an appliance passes traffic on, or outside its group's network
+	foreign bool         // its rank cannot be given to a new rule
 	distant bool         // it names a group whose members' packets it may not match: they pass a router, or come from another network
 
 	places []place // of classes, same order; nil if all of them are without order
@@ -180,6 +181,10 @@ func (w *world) locate(r *rule) {
 			r.apart = r.apart || v != r.group.VPC || w.hosts.appliance[v]
 			far = far || v != r.group.VPC || w.hosts.routed[v]
 		}
+	}
+	for _, c := range r.classes {
+		p := w.snap.PlatformOf(w.classes[c].first)
+		r.foreign = r.foreign || p.RankMax > 0 && (r.Rank < p.RankMin || r.Rank > p.RankMax)
 	}
 	for _, s := range r.Refs() {
 		r.distant = r.distant || s.Kind == policy.GroupSet && (far ||

@@ -27,7 +27,7 @@ func (d *Dispositions) list() []count {
 		{"contradicted", d.Contradicted, "rejected, though the policy allows it"},
 		{"late", d.Late, "a rejected packet that belongs to no new connection"},
 		{"undirected", d.Undirected, "who opened it stays open, and the policy differs on the two readings"},
-		{"unscoped", d.Unscoped, "of an interface that the policy does not have"},
+		{"unscoped", d.Unscoped, "of an interface not in the policy, or something unknown decides"},
 		{"nodata", d.NoData, "a coverage row: logging worked, no traffic"},
 		{"skipdata", d.SkipData, "a gap row: records were lost by the log"},
 		{"unsupported", d.Unsupported, "well-formed, but not an IP flow of a network interface"},

@@ -67,6 +67,9 @@ type Version[T any] struct {
 	// what it was before. What Old and New hold of its content counts for nothing: of a
 	// group or ACL its rules, of an interface its groups, of a subnet its ACL.
 	Unsettled bool
+	// Lost: it had a rule or line of which nothing but that is known. Old and New hold one
+	// that may be anything in its place.
+	Lost bool
 }
 
 // eras are those of one interface, or of several that share all that matters.
@@ -259,14 +262,14 @@ func entriesOf(l *PrefixList) []netip.Prefix {
 	return l.Entries
 }
 
-// Unsettled is an object of which nothing is known before a time.
+// Unsettled is an object of which all, or some of its rules, is not known before a time.
 type Unsettled struct {
 	ID     string
 	Before time.Time
 }
 
-// Unsettled returns the objects whose content was not known for some time, by id, with
-// the end of that time.
+// Unsettled returns the objects whose content, or a part of it, was not known for some
+// time, by id, with the end of that time.
 func (h *History) Unsettled() []Unsettled {
 	var out []Unsettled
 	out = appendUnsettled(out, h.past.Interfaces)
@@ -289,7 +292,7 @@ func (h *History) Unsettled() []Unsettled {
 func appendUnsettled[T any](out []Unsettled, m map[string][]Version[T]) []Unsettled {
 	for id, vs := range m {
 		for i := range vs {
-			if vs[i].Unsettled && i+1 < len(vs) {
+			if (vs[i].Unsettled || vs[i].Lost) && i+1 < len(vs) {
 				out = append(out, Unsettled{id, time.Unix(vs[i+1].From, 0).UTC()})
 			}
 		}

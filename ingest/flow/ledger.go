@@ -12,7 +12,7 @@ const (
 	Contradicted                    // REJECT of a new connection that the policy allows
 	Late                            // REJECT of a packet of no new connection
 	Undirected                      // whose opener stays undecided, and the readings differ
-	Unscoped                        // of an interface that the policy does not have
+	Unscoped                        // of an interface not in the policy, or something unknown decides
 	NoData                          // a coverage row
 	SkipData                        // a gap row
 	Unsupported                     // well-formed, but not an IP flow of a network interface

@@ -401,6 +401,7 @@ func versions[T any](t *timeline, at func(when int64, new bool) (v *T, unsettled
 			v.From = policy.Ever
 		}
 		v.New, v.Unsettled = at(when, true)
+		v.Lost = t.lost(when)
 		v.Old = v.New
 		if t.open(when) {
 			v.Old, _ = at(when, false)
@@ -417,6 +418,19 @@ func (t *timeline) open(when int64) bool {
 		return !s.old.same(s.new) || s.old.kind == unknown
 	}
 	return doubt(t.self) || slices.ContainsFunc(t.parts, doubt)
+}
+
+// lost reports whether at t the object had a rule or line of unknown content.
+func (t *timeline) lost(when int64) bool {
+	for i, name := range t.names {
+		s := periodAt(t.parts[i], when)
+		for _, x := range [2]state{s.old, s.new} {
+			if strings.HasPrefix(name, lostRulePart("")) && x.kind == present || t.kind == aclObject && x.kind == unknown {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // selfAt returns the object itself at a time: nil if it was not there. Where that is not

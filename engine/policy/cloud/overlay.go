@@ -19,12 +19,15 @@ import (
 // manage) the rules of old stay, less those that the plan removes. An interface keeps
 // what proposed leaves empty. A subnet that proposed gives to one network ACL is taken
 // from the others; one that it takes away falls to the default ACL of the VPC. A prefix
-// list of which the plan changes a part is not known any more. What a plan destroys stays:
-// nothing that is left uses such a group.
+// list of which the plan changes a part is not known any more. What a plan replaces goes on
+// under its old id, as what takes its place; a default group or ACL that the plan begins
+// to keep is that of its VPC. What a plan destroys is gone: see remove.
 //
 // Missing names what old lacks and proposed does not bring, what proposed itself could
 // not know, and the groups and lists that the result refers to and does not hold.
 func Overlay(old, proposed *policy.Snapshot) (*policy.Snapshot, error) {
+	to, gone, unmatched := successors(old, proposed)
+	proposed = renamed(proposed, to)
 	out := &policy.Snapshot{Taken: old.Taken, FlowLogs: slices.Clone(old.FlowLogs)}
 	if !proposed.Taken.IsZero() {
 		out.Taken = proposed.Taken
@@ -32,16 +35,17 @@ func Overlay(old, proposed *policy.Snapshot) (*policy.Snapshot, error) {
 	out.Groups = replace(old.Groups, proposed.Groups, func(g *policy.Group) string { return g.ID }, func(was, now *policy.Group) policy.Group {
 		g := *now
 		part := proposed.MissingWhat(undeclaredRules(g.ID))
+		bare := part && isBare(&g) // nothing but rules
 		if was == nil {
-			g.Rules = overlayRules(nil, g.Rules, part)
+			g.Rules = overlayRules(nil, g.Rules, part, bare)
 			return g
 		}
-		if part && isBare(&g) { // nothing but rules
+		if bare {
 			g = *was
 		}
 		g.Name, g.VPC, g.Account, g.Kind = cmp.Or(g.Name, was.Name), cmp.Or(g.VPC, was.VPC), cmp.Or(g.Account, was.Account), cmp.Or(g.Kind, was.Kind)
 		g.Default, g.Managed = g.Default || was.Default, g.Managed || was.Managed
-		g.Rules = overlayRules(was.Rules, now.Rules, part)
+		g.Rules = overlayRules(was.Rules, now.Rules, part, bare)
 		return g
 	})
 	out.ACLs = overlayACLs(old, proposed)
@@ -82,7 +86,8 @@ func Overlay(old, proposed *policy.Snapshot) (*policy.Snapshot, error) {
 	for i := range out.Interfaces {
 		out.Interfaces[i].Groups = slices.Clone(out.Interfaces[i].Groups)
 	}
-	out.Missing = overlayMissing(old, proposed, out)
+	out.Missing = append(overlayMissing(old, proposed, out), unmatched...)
+	remove(out, gone)
 	nameUnresolved(out)
 	return out, out.Seal()
 }
@@ -119,8 +124,9 @@ func isBare(g *policy.Group) bool {
 }
 
 // overlayRules returns the rules now, those that do what a rule of was does under its
-// name. If now is only a part, the rules of was that it does not remove stay.
-func overlayRules(was, now []policy.Rule, part bool) []policy.Rule {
+// name. If now is only a part, the rules of was that it does not remove stay; of a bare
+// one the part alone says that there may be others.
+func overlayRules(was, now []policy.Rule, part, bare bool) []policy.Rule {
 	before := make(map[string]*policy.Rule, len(was))
 	for i := range was {
 		before[RuleDigest(&was[i])] = &was[i]
@@ -134,7 +140,7 @@ func overlayRules(was, now []policy.Rule, part bool) []policy.Rule {
 			removed[strings.TrimPrefix(r.Ref.Rule, removedPrefix)] = true
 			continue
 		}
-		if part && r.Implicit && (strings.HasPrefix(r.Ref.Rule, removedPrefix) || was != nil && strings.HasPrefix(r.Ref.Rule, undeclaredPrefix)) {
+		if part && r.Implicit && (strings.HasPrefix(r.Ref.Rule, removedPrefix) || bare && was != nil && strings.HasPrefix(r.Ref.Rule, undeclaredPrefix)) {
 			continue
 		}
 		if b := before[RuleDigest(&r)]; b != nil && !taken[b.Ref] && !r.Implicit {
@@ -169,20 +175,23 @@ func overlayACLs(old, proposed *policy.Snapshot) []policy.ACL {
 		}
 	}
 	left := make(map[string]string) // subnet that loses its ACL → VPC
+	var doubted []string            // subnets that may have lost or changed theirs
 	out := replace(old.ACLs, proposed.ACLs, func(a *policy.ACL) string { return a.ID }, func(was, now *policy.ACL) policy.ACL {
 		a := *now
 		part := proposed.MissingWhat(undeclaredRules(a.ID))
 		a.Subnets = slices.Clone(a.Subnets)
 		if was == nil {
-			a.Rules = overlayRules(nil, a.Rules, part)
+			a.Rules = overlayRules(nil, a.Rules, part, part)
 			return a
 		}
 		a.VPC, a.Default = cmp.Or(a.VPC, was.VPC), a.Default || was.Default
-		a.Rules = overlayRules(was.Rules, now.Rules, part)
+		a.Rules = overlayRules(was.Rules, now.Rules, part, part)
 		for _, s := range was.Subnets {
 			switch {
 			case claimed[s] != "":
-			case part || proposed.MissingWhat(subnetsOf(a.ID)):
+			case proposed.MissingWhat(subnetsOf(a.ID)):
+				doubted = append(doubted, s)
+			case part:
 				a.Subnets = append(a.Subnets, s)
 			default:
 				left[s] = a.VPC
@@ -193,8 +202,13 @@ func overlayACLs(old, proposed *policy.Snapshot) []policy.ACL {
 	})
 	for i := range out {
 		a := &out[i]
-		a.Subnets = slices.Clone(a.Subnets)
-		a.Subnets = slices.DeleteFunc(a.Subnets, func(s string) bool { return claimed[s] != "" && claimed[s] != a.ID })
+		var subnets []string
+		for _, s := range a.Subnets {
+			if claimed[s] == "" || claimed[s] == a.ID {
+				subnets = append(subnets, s)
+			}
+		}
+		a.Subnets = subnets
 		if a.Default {
 			for s, vpc := range left {
 				if vpc == a.VPC && vpc != "" {
@@ -204,8 +218,19 @@ func overlayACLs(old, proposed *policy.Snapshot) []policy.ACL {
 			a.Subnets = sortStrings(a.Subnets)
 		}
 		a.Rules = slices.Clone(a.Rules)
+		if a.VPC == "" || !proposed.MissingWhat(subnetsOf(a.ID)) {
+			continue
+		}
+		// It may take any other subnet of its VPC.
+		for _, in := range [][]policy.Subnet{old.Subnets, proposed.Subnets} {
+			for j := range in {
+				if in[j].VPC == a.VPC && claimed[in[j].ID] == "" {
+					doubted = append(doubted, in[j].ID)
+				}
+			}
+		}
 	}
-	return out
+	return doubtACLs(out, sortStrings(doubted))
 }
 
 // overlayInterface fills in what now leaves empty.
@@ -262,8 +287,9 @@ func overlayMissing(old, proposed, out *policy.Snapshot) []policy.Missing {
 	}
 	for _, m := range proposed.Missing {
 		id, part := partOf(m.What)
+		d, isDeparture := departureOf(m.What)
 		switch {
-		case part && had[id], here[m.What]:
+		case part && had[id], here[m.What], isDeparture && d.by == "": // remove says what follows
 		case !strings.Contains(m.What, " "): // a kind of export: old has it, or names it missing
 		default:
 			missing = append(missing, m)

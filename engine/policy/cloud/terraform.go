@@ -50,6 +50,8 @@ type tfResource struct {
 	before  tfValue // null if it was not there
 	changed bool    // before differs from values, or the resource goes
 	gone    bool    // it is not there afterwards
+	// replaced: what was before is destroyed, and the values are of another one.
+	replaced bool
 	// sensitive mirrors values: true where messages must not show them.
 	sensitive any
 	pos       position
@@ -324,6 +326,7 @@ func (doc *tfDocument) addChanges(changes []tfChangeJSON, at []position, planned
 		if !slices.Contains(c.Change.Actions, "forget") && !slices.Contains(c.Change.Actions, "no-op") {
 			r.changed, r.before = true, tfValue{v: c.Change.Before}
 		}
+		r.replaced = slices.Contains(c.Change.Actions, "delete") && slices.Contains(c.Change.Actions, "create")
 		if gone {
 			r.sensitive = c.Change.BeforeSensitive
 		} else if r.sensitive == nil || c.Change.AfterSensitive != nil {

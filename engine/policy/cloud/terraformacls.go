@@ -1,8 +1,8 @@
 package cloud
 
 import (
-	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -12,6 +12,9 @@ import (
 )
 
 func (r *tfReader) awsACL(res *tfResource) error {
+	if res.typ == "aws_network_acl" { // the provider only forgets a default one
+		r.depart(res, goneACL, "id", res.id())
+	}
 	if res.gone {
 		return nil
 	}
@@ -41,7 +44,7 @@ func (r *tfReader) awsACL(res *tfResource) error {
 		}
 	}
 	subnets := a.manyIDs("subnet_ids", "subnet_ids", tfSubnets)
-	if acl.Subnets = subnets.ids; !subnets.all && (res.expression("subnet_ids") != nil || res.cloudID() != "") {
+	if acl.Subnets = subnets.ids; !subnets.all && (res.isWritten("subnet_ids") || res.cloudID() != "") {
 		r.missing = append(r.missing, policy.Missing{What: subnetsOf(acl.ID), Effect: "those that it filters are unknown until apply, in part: there it is not replayed"})
 	}
 	return r.describeACL(res, a, acl, part)
@@ -77,21 +80,25 @@ func (r *tfReader) describeACL(res *tfResource, a tfAttributes, acl policy.ACL, 
 
 func (r *tfReader) awsACLRule(res *tfResource) error {
 	read := func(a tfAttributes) ([]policy.Rule, error) {
-		d := flow.Ingress
-		if a.flag("egress") {
-			d = flow.Egress
+		sides := []flow.Direction{flow.Ingress, flow.Egress}
+		if !a.unknown("egress") {
+			sides = sides[:1]
+			if a.flag("egress") {
+				sides[0] = flow.Egress
+			}
 		}
-		rule, ok, err := awsTFLine(a, res, "", d, "rule_number", "rule_action")
-		if failed := a.failed(); failed != nil {
-			return nil, failed
+		var out []policy.Rule
+		for _, d := range sides {
+			rules, err := awsTFLines(a, res, d)
+			if failed := a.failed(); failed != nil {
+				return nil, failed
+			}
+			if err != nil {
+				return nil, res.errorf("rule", err)
+			}
+			out = append(out, rules...)
 		}
-		if err == nil && (!ok || a.unknown("egress")) {
-			err = errors.New("its place in the list is unknown until apply")
-		}
-		if err != nil {
-			return nil, res.errorf("rule", err)
-		}
-		return []policy.Rule{rule}, nil
+		return out, nil
 	}
 	var now, before []policy.Rule
 	var err error
@@ -106,6 +113,47 @@ func (r *tfReader) awsACLRule(res *tfResource) error {
 		}
 	}
 	return r.place(res, "network_acl_id", tfAWSACLs, true, false, now, before)
+}
+
+// awsTFLines reads a line of an ACL that is a resource of its own. One whose action is
+// unknown until apply is two that match perhaps; one whose number is unknown matches
+// perhaps in the first place, and one whose direction is unknown in both: then all that it
+// may do, or leave to others, is possible.
+func awsTFLines(a tfAttributes, res *tfResource, d flow.Direction) ([]policy.Rule, error) {
+	number, action := a.unknown("rule_number"), a.unknown("rule_action")
+	known := make(map[string]any)
+	if m, ok := a.v.v.(map[string]any); ok {
+		maps.Copy(known, m)
+	}
+	unknown := make(map[string]any)
+	if m, ok := a.v.unknown.(map[string]any); ok {
+		maps.Copy(unknown, m)
+	}
+	if number {
+		known["rule_number"], unknown["rule_number"] = 0.0, false
+	}
+	actions := []any{known["rule_action"]}
+	if action {
+		actions, unknown["rule_action"] = []any{"allow", "deny"}, false
+	}
+	var out []policy.Rule
+	for _, act := range actions {
+		known["rule_action"] = act
+		b := a
+		b.v = tfValue{v: known, unknown: unknown}
+		rule, _, err := awsTFLine(b, res, "", d, "rule_number", "rule_action")
+		if err != nil {
+			return nil, err
+		}
+		if number || action || a.unknown("egress") {
+			rule.Ref.Rule = "" // it has no number of its own: its address is its id
+			for i := range rule.Match {
+				perhaps(&rule.Match[i])
+			}
+		}
+		out = append(out, rule)
+	}
+	return out, nil
 }
 
 // awsTFLine reads a line of an ACL. ok is false if its number or action is unknown until

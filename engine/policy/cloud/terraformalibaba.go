@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -19,6 +20,7 @@ var (
 // alibabaGroup reads a group. Its rules are resources of their own, always, and nothing
 // here tells of rules that others made.
 func (r *tfReader) alibabaGroup(res *tfResource) error {
+	r.depart(res, goneGroup, "id", res.id())
 	if res.gone {
 		return nil
 	}
@@ -42,7 +44,7 @@ func (r *tfReader) alibabaGroup(res *tfResource) error {
 	}
 	// A type or policy that is written but not known could be either.
 	for _, key := range []string{"security_group_type", "inner_access_policy", "inner_access"} {
-		if a.unknown(key) && res.expression(key) != nil {
+		if a.unknown(key) && res.isWritten(key) {
 			g.EgressOpen, g.Intra, part.open = false, false, [2]bool{true, true}
 		}
 	}
@@ -60,20 +62,43 @@ func (r *tfReader) alibabaGroup(res *tfResource) error {
 func (r *tfReader) alibabaGroupRule(res *tfResource) error {
 	var now, before []policy.Rule
 	if !res.gone {
-		rule, err := r.alibabaTFRule(res, res.attributes())
+		rules, err := r.alibabaTFRules(res, res.attributes())
 		if err != nil {
 			return err
 		}
-		now = []policy.Rule{rule}
+		now = rules
 	}
 	if res.changed && !res.before.isNull() {
-		rule, err := r.alibabaTFRule(res, res.earlier())
+		rules, err := r.alibabaTFRules(res, res.earlier())
 		if err != nil {
 			return err
 		}
-		before = []policy.Rule{rule}
+		before = rules
 	}
 	return r.place(res, "security_group_id", tfAlibabaGroups, false, true, now, before)
+}
+
+// alibabaTFRules reads a rule. One whose policy is unknown until apply is two that match
+// perhaps; one whose priority is unknown matches perhaps in the first place: then all that
+// it may do, or leave to others, is possible.
+func (r *tfReader) alibabaTFRules(res *tfResource, a tfAttributes) ([]policy.Rule, error) {
+	rule, err := r.alibabaTFRule(res, a)
+	if err != nil {
+		return nil, err
+	}
+	unknown := func(key string) bool { return a.unknown(key) && res.isWritten(key) }
+	if unknown("policy") || unknown("priority") {
+		for i := range rule.Match {
+			perhaps(&rule.Match[i])
+		}
+	}
+	if !unknown("policy") {
+		return []policy.Rule{rule}, nil
+	}
+	other := rule
+	other.Match = slices.Clone(rule.Match)
+	rule.Action, other.Action = policy.Allow, policy.Deny
+	return []policy.Rule{rule, other}, nil
 }
 
 func (r *tfReader) alibabaTFRule(res *tfResource, a tfAttributes) (policy.Rule, error) {
@@ -83,10 +108,8 @@ func (r *tfReader) alibabaTFRule(res *tfResource, a tfAttributes) (policy.Rule, 
 	if n := a.number("priority"); n != nil {
 		p.Priority = alibabaText(strconv.Itoa(*n))
 	}
-	for _, key := range []string{"type", "policy", "priority"} {
-		if a.unknown(key) && res.expression(key) != nil {
-			return policy.Rule{}, res.errorf(key, errors.New("unknown until apply: the rule has no place in the order"))
-		}
+	if a.unknown("type") {
+		return policy.Rule{}, res.errorf("type", errors.New("unknown until apply: the rule could be of either direction"))
 	}
 	group, _ := a.oneID("security_group_id", tfAlibabaGroups)
 	if a.text("nic_type") == "internet" && r.inVPC(res.doc, group) {
@@ -96,7 +119,7 @@ func (r *tfReader) alibabaTFRule(res *tfResource, a tfAttributes) (policy.Rule, 
 	if a.unknown("ip_protocol") {
 		p.IPProtocol, p.PortRange, wide = "all", "-1/-1", true
 	}
-	if a.unknown("port_range") && res.expression("port_range") != nil {
+	if a.unknown("port_range") && res.isWritten("port_range") {
 		p.PortRange, wide = "-1/-1", true
 	}
 	for _, key := range tfAlibabaPeers {
@@ -147,6 +170,7 @@ func (r *tfReader) inVPC(doc *tfDocument, group string) bool {
 }
 
 func (r *tfReader) alibabaACL(res *tfResource) error {
+	r.depart(res, goneACL, "id", res.id())
 	if res.gone {
 		return nil
 	}
@@ -157,7 +181,7 @@ func (r *tfReader) alibabaACL(res *tfResource) error {
 		key := s.key + "_acl_entries"
 		blocks, known := a.blocks(key)
 		part.declared[side(s.d)] = true
-		part.open[side(s.d)] = !known && res.expression(key) != nil
+		part.open[side(s.d)] = !known && res.isWritten(key)
 		count := make(map[bool]int) // IPv6?
 		for i, b := range blocks {
 			raw := alibabaEntry{NetworkACLEntryName: alibabaText(b.label("network_acl_entry_name")), Description: alibabaText(b.label("description")), Policy: alibabaText(b.text("policy")),
@@ -181,7 +205,7 @@ func (r *tfReader) alibabaACL(res *tfResource) error {
 		}
 	}
 	filtered, known := a.blocks("resources")
-	if !known && (res.expression("resources") != nil || res.cloudID() != "") {
+	if !known && (res.isWritten("resources") || res.cloudID() != "") {
 		r.missing = append(r.missing, policy.Missing{What: subnetsOf(acl.ID), Effect: "those that it filters are unknown until apply: there it is not replayed"})
 	}
 	for _, f := range filtered {

@@ -29,6 +29,9 @@ var tfSides = []struct {
 }{{flow.Ingress, "ingress"}, {flow.Egress, "egress"}}
 
 func (r *tfReader) awsGroup(res *tfResource) error {
+	if res.typ == "aws_security_group" { // the provider only forgets a default one
+		r.depart(res, goneGroup, "id", res.id())
+	}
 	if res.gone {
 		return nil
 	}

@@ -7,6 +7,7 @@ import (
 )
 
 func (r *tfReader) awsInterface(res *tfResource) error {
+	r.depart(res, goneInterface, "id", res.id())
 	if res.gone {
 		return nil
 	}
@@ -27,6 +28,9 @@ func (r *tfReader) awsInterface(res *tfResource) error {
 
 // awsInstance reads the primary interface of an instance.
 func (r *tfReader) awsInstance(res *tfResource) error {
+	if len(res.before.at("network_interface").elements()) == 0 { // else it is a resource of its own
+		r.depart(res, goneInterface, "primary_network_interface_id", cmp.Or(res.attributes().text("primary_network_interface_id"), res.id()))
+	}
 	if res.gone {
 		return nil
 	}
@@ -44,6 +48,7 @@ func (r *tfReader) awsInstance(res *tfResource) error {
 }
 
 func (r *tfReader) alibabaInterface(res *tfResource) error {
+	r.depart(res, goneInterface, "id", res.id())
 	if res.gone {
 		return nil
 	}
@@ -61,6 +66,7 @@ func (r *tfReader) alibabaInterface(res *tfResource) error {
 
 // alibabaInstance reads the primary interface of an instance.
 func (r *tfReader) alibabaInstance(res *tfResource) error {
+	r.depart(res, goneInterface, "network_interface_id", cmp.Or(res.attributes().text("network_interface_id"), res.id()))
 	if res.gone {
 		return nil
 	}

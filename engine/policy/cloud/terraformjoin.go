@@ -42,6 +42,10 @@ func (d *tfDeclared) join(s *policy.Snapshot) {
 		exportedACLs[p.ID], exportedSubnets[p.ID] = len(s.ACLs) > 0, len(s.Subnets) > 0
 	}
 	noted := make(map[string]bool)
+	missing := slices.DeleteFunc(slices.Clone(d.missing), func(m policy.Missing) bool {
+		gone, ok := departureOf(m.What)
+		return ok && gone.holds(s, gone.id) // it is in force
+	})
 	for i := range d.groups {
 		g := &d.groups[i]
 		at := slices.IndexFunc(s.Groups, func(x policy.Group) bool { return x.ID == g.ID })
@@ -91,7 +95,7 @@ func (d *tfDeclared) join(s *policy.Snapshot) {
 			s.Platforms = append(s.Platforms, p)
 		}
 	}
-	for _, m := range d.missing {
+	for _, m := range missing {
 		if id, ok := partOf(m.What); !ok || !noted[id] {
 			s.Missing = append(s.Missing, m)
 		}

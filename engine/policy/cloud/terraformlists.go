@@ -9,6 +9,7 @@ import (
 
 // subnet reads a subnet or vSwitch.
 func (r *tfReader) subnet(res *tfResource) error {
+	r.depart(res, goneSubnet, "id", res.id())
 	if res.gone {
 		return nil
 	}
@@ -36,6 +37,7 @@ func (r *tfReader) subnet(res *tfResource) error {
 
 // list reads a prefix list with the entries that are written at it.
 func (r *tfReader) list(res *tfResource) error {
+	r.depart(res, goneList, "id", res.id())
 	if res.gone {
 		return nil
 	}
@@ -59,7 +61,7 @@ func (r *tfReader) list(res *tfResource) error {
 		}
 		l.Entries = append(l.Entries, p)
 	}
-	if !known && res.expression("entry") != nil {
+	if !known && res.isWritten("entry") {
 		l.Known = false
 	}
 	l.Entries = sortPrefixes(l.Entries)

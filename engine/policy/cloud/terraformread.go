@@ -119,6 +119,20 @@ func tfPlatform(typ string) policy.Platform {
 	return awsPlatform
 }
 
+// depart notes what a plan destroys: the object whose id was at key, with the id of what
+// it makes in its place.
+func (r *tfReader) depart(res *tfResource, kind, key, now string) {
+	was, _ := res.before.at(key).v.(string)
+	switch {
+	case was == "":
+	case res.gone:
+		r.missing = append(r.missing, policy.Missing{What: departure{kind: kind, id: was}.what(), Effect: res.address + ": the plan destroys it"})
+	case res.replaced && now != was:
+		r.missing = append(r.missing, policy.Missing{What: departure{kind, was, now}.what(),
+			Effect: "the plan destroys the one and makes the other: judged as if the other took its place everywhere"})
+	}
+}
+
 // place gives a rule by a resource of its own to the owner that attribute names.
 func (r *tfReader) place(res *tfResource, attribute string, wanted map[string]bool, acl, alibaba bool, now, before []policy.Rule) error {
 	if res.changed && !res.before.isNull() {

@@ -127,6 +127,12 @@ func (r *tfResource) expression(key string) json.RawMessage {
 	return expressions[key]
 }
 
+// isWritten reports whether the configuration sets an attribute of r, or may: a plan can
+// come without its configuration.
+func (r *tfResource) isWritten(key string) bool {
+	return r.expression(key) != nil || r.doc.configOf(r.module) == nil
+}
+
 // references returns the names in an expression, or in the expressions of a block, the
 // full ones only: Terraform adds to "a.b.c" the names "a.b" and so on.
 func references(expression json.RawMessage) []string {

@@ -156,12 +156,12 @@ func (w *worker) best(ts []*[2]compiled, i int32, r *store.Row, x *orient.Readin
 // markEras credits the rules that decided row r, read as e says, at its time. Only rules
 // on which all paths agree that may have been in force are hits. What the present rules
 // would decide is possible: they were not all there. It reports whether rules carried
-// the row that are not there now, and whether the rules of its time certainly did. opened
+// the row that are not there now, and whether the rules of its time did, whichever of those that may have been in force. opened
 // says that the opening of such a connection was seen at that time, or need not show.
 func (w *worker) markEras(i int32, e *entry, r *store.Row, opened bool) (former, carried bool) {
 	now := &w.e.paths.tables[w.e.paths.class[i]]
-	ts, d, _ := w.inForce(i, r, &e.reading)
-	carried = len(ts) == 1 && (d == flow.Permitted || d == flow.Reply)
+	ts, _, _ := w.inForce(i, r, &e.reading)
+	carried = !slices.ContainsFunc(ts, func(t *[2]compiled) bool { return !w.allows(t, i, r, &e.reading) })
 	if len(ts) == 1 && ts[0] == now && opened {
 		w.mark(now, e, r, &w.marks)
 		return false, carried
@@ -257,13 +257,19 @@ func (w *worker) openedBefore(i int32, e *entry, r *store.Row) {
 	}
 	for era := int(r.EraLo) - 1; era >= 0; era-- {
 		for _, t := range w.tables(i, uint32(era)) {
-			if d, _ := w.read(t, i, r, &e.reading); d == flow.Permitted || d == flow.Reply {
+			if w.allows(t, i, r, &e.reading) {
 				w.one.reset()
 				w.mark(t, e, r, &w.one)
 				w.common.keep(&w.one)
 			}
 		}
 	}
+}
+
+// allows reports whether the paths t allow row r, which was accepted.
+func (w *worker) allows(t *[2]compiled, i int32, r *store.Row, x *orient.Reading) bool {
+	d, _ := w.read(t, i, r, x)
+	return d == flow.Permitted || d == flow.Reply
 }
 
 // keep leaves in m the hits that o has as well.

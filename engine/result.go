@@ -81,7 +81,8 @@ type Connection struct {
 	// does not explain it.
 	GroupVerdict policy.Verdict
 	// Carried: accepted, and the rules of its time, which are known and not all those of
-	// the present, carried every record of it.
+	// the present, carried every record of it. Where it is not known which of two were in
+	// force, both do.
 	Carried     bool
 	Signature   int32  // index into Result.Signatures
 	Records     uint64 // both directions

@@ -237,3 +237,27 @@ group sg-a kind=normal egress-open intra
 	s := overlay(t, old, readPlan(t, change{"alicloud_security_group.a", "delete", `{"id": "sg-a", "security_group_type": "normal"}`, "", "", ""}))
 	wantSays(t, s, say{"eni-1", flow.Ingress, "10.0.0.5", 80, policy.Denied}, say{"eni-1", flow.Egress, "192.0.2.1", 80, policy.Denied})
 }
+
+// Where exports are in force, a plan beside them takes nothing away.
+func TestDeparturesAreNotOfWhatIsInForce(t *testing.T) {
+	dir := write(t, map[string]string{"export.json": exported, "plan.json": planJSON(t, change{"aws_security_group.web", "delete", `{"id": "sg-1", "name": "web"}`, "", "", ""})})
+	s, _, err := Read([]string{dir}, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if slices.ContainsFunc(s.Missing, func(m policy.Missing) bool { _, ok := departureOf(m.What); return ok }) {
+		t.Errorf("missing %v", s.Missing)
+	}
+}
+
+// Of two plans that claim one place the first has it; nothing fails or goes lost.
+func TestOverlayOfTwoSuccessors(t *testing.T) {
+	replaced := func(name string) change {
+		return change{"aws_security_group." + name, "delete,create", `{"id": "sg-a"}`, `{"name": "` + name + `", "vpc_id": "vpc-1", "egress": [], "ingress": []}`, `{"id": true}`, ""}
+	}
+	s := overlay(t, parse(t, inUse), readPlan(t, replaced("x"), replaced("y")))
+	wantRules(t, s, "sg-a")
+	if len(s.Groups) != 4 {
+		t.Errorf("%d groups", len(s.Groups))
+	}
+}

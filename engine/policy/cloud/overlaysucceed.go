@@ -88,9 +88,11 @@ func successors(old, proposed *policy.Snapshot) (to map[departure]string, gone [
 	taken := make(map[departure]bool) // of two that claim a place the first has it
 	for _, d := range departures(old, proposed) {
 		place := departure{kind: d.kind, id: d.id}
-		if d.by != "" && d.holds(proposed, d.by) && !taken[place] {
+		switch {
+		case taken[place]:
+		case d.by != "" && d.holds(proposed, d.by):
 			to[departure{kind: d.kind, id: d.by}], taken[place] = d.id, true
-		} else {
+		default:
 			gone = append(gone, d)
 		}
 	}

@@ -29,7 +29,23 @@ func (e *replayer) setHistory(h *policy.History) {
 			e.changed[i] = true
 		}
 	}
+	from, _ := e.c.Window()
+	e.eldest = make([]int, len(e.snap.Interfaces))
+	for i := range e.eldest {
+		for _, cut := range h.Cuts(e.snap.Interfaces[i].ID) {
+			if !reaches(cut, from) {
+				e.eldest[i]++
+			}
+		}
+	}
 }
+
+// lookback is for how long a connection may have been idle before the window: what ended
+// earlier opened none that shows in it, as far as anything is to be concluded from that.
+const lookback = 5 * 86400
+
+// reaches reports whether what was in force until some time matters to a window.
+func reaches(until, from int64) bool { return until > from-lookback }
 
 // eraTables are the compiled paths of one interface, or of those that share its eras, as
 // far as they were asked for. A worker keeps those of the interface it is at: all of all
@@ -121,7 +137,7 @@ func (w *worker) inForce(i int32, r *store.Row, x *orient.Reading) ([]*[2]compil
 		case flow.Permitted, flow.Reply:
 			return earlier, then, outlived
 		case flow.Unscoped:
-			open = true
+			open = open || era >= w.e.eldest[i]
 		}
 	}
 	if open {
@@ -255,7 +271,7 @@ func (w *worker) openedBefore(i int32, e *entry, r *store.Row) {
 	if r.Action != flow.Accept {
 		return
 	}
-	for era := int(r.EraLo) - 1; era >= 0; era-- {
+	for era := int(r.EraLo) - 1; era >= w.e.eldest[i]; era-- {
 		for _, t := range w.tables(i, uint32(era)) {
 			if w.allows(t, i, r, &e.reading) {
 				w.one.reset()

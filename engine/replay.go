@@ -67,6 +67,7 @@ type replayer struct {
 	snap    *policy.Snapshot
 	hist    *policy.History // nil: there is the present only
 	changed []bool          // interfaces whose paths did; nil: none
+	eldest  []int           // by interface: the first era that reaches the window, or nearly
 	paths   *paths
 	known   []int32 // interface code of the store → index into snap.Interfaces, -1 if not there
 	codes   map[int32]uint32
@@ -166,7 +167,7 @@ func (e *replayer) possible(worker int, r *store.Row, opener flow.Direction) boo
 			continue
 		}
 		// It may have been opened under earlier rules.
-		for era := int(r.EraHi); era >= 0; era-- {
+		for era := int(r.EraHi); era >= e.eldest[i]; era-- {
 			for _, t := range w.tables(i, uint32(era)) {
 				if w.verdict(t, r.Proto, &w.readings[j]) != policy.Denied {
 					return true

@@ -116,6 +116,13 @@ func (s *Seen) add(o Seen) {
 	s.Records, s.Packets, s.Bytes = sum(s.Records, o.Records), sum(s.Packets, o.Packets), sum(s.Bytes, o.Bytes)
 }
 
+// Reaches reports whether what was in force until some time, in Unix seconds, matters to
+// the window of the log: connections that show in it may have been opened before it.
+func (r *Result) Reaches(until int64) bool {
+	from, _ := r.Store.Window()
+	return reaches(until, from)
+}
+
 // Seen returns what was seen of connection i while rule id, which is in its signature,
 // decided it; where the rule never certainly did, while it perhaps did.
 func (r *Result) Seen(i int, id int32) Seen {

@@ -96,6 +96,9 @@ func buildHistory(res *engine.Result) History {
 	out := History{Known: res.History != nil, Former: res.Former, Outlived: res.Outlived}
 	if res.History != nil {
 		for _, u := range res.History.Unsettled() {
+			if !res.Reaches(u.Before.Unix()) {
+				continue
+			}
 			out.Unsettled = append(out.Unsettled, Unsettled{u.ID, TimeOf(u.Before)})
 		}
 	}
@@ -196,7 +199,9 @@ func buildCoverage(res *engine.Result, ev *analyzer.Evidence) Coverage {
 		out.Ratio = float64(out.CoveredDays) / float64(out.InterfaceDays)
 	}
 	for _, m := range res.Snapshot.Missing {
-		out.Missing = append(out.Missing, Missing{m.What, m.Effect})
+		if m.Until.IsZero() || res.Reaches(m.Until.Unix()) {
+			out.Missing = append(out.Missing, Missing{m.What, m.Effect})
+		}
 	}
 	slices.SortFunc(out.Missing, func(a, b Missing) int {
 		return cmp.Or(strings.Compare(a.What, b.What), strings.Compare(a.Effect, b.Effect))

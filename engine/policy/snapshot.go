@@ -168,6 +168,7 @@ type FlowLog struct {
 type Missing struct {
 	What   string // "network-acls", "subnets", "prefix-list pl-1", "group sg-9" …
 	Effect string
+	Until  time.Time // what is missing is about earlier times alone; zero: about the present
 }
 
 // ImplicitOwner owns the refs of rules that no export holds.

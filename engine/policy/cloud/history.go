@@ -469,13 +469,15 @@ func (t *timeline) each(when int64, new bool, f func(name string, s state)) {
 // is no longer missing.
 func (b *pastBuilder) noteMissing(s *policy.Snapshot, h *policy.History) {
 	s.Missing = slices.DeleteFunc(s.Missing, func(m policy.Missing) bool { return m.What == "history" })
-	note := func(format string, args ...any) {
-		s.Missing = append(s.Missing, policy.Missing{What: "history", Effect: fmt.Sprintf(format, args...)})
+	note := func(until time.Time, format string, args ...any) {
+		s.Missing = append(s.Missing, policy.Missing{What: "history", Effect: fmt.Sprintf(format, args...), Until: until})
 	}
 	if b.unplaced > 0 {
-		note("%d recorded changes could not be made out: what they changed may have been otherwise before", b.unplaced)
+		note(time.Time{}, "%d recorded changes could not be made out: what they changed may have been otherwise before", b.unplaced)
 	}
 	if open := h.Unsettled(); len(open) > 0 {
+		// The latest first: the early ones may be long before any log.
+		slices.SortStableFunc(open, func(x, y policy.Unsettled) int { return y.Before.Compare(x.Before) })
 		var some []string
 		for _, u := range open[:min(3, len(open))] {
 			some = append(some, u.ID+" before "+u.Before.Format(time.RFC3339))
@@ -484,10 +486,10 @@ func (b *pastBuilder) noteMissing(s *policy.Snapshot, h *policy.History) {
 		if n := len(open) - len(some); n > 0 {
 			more = fmt.Sprintf(" and %d more", n)
 		}
-		note("what some objects were is not known: %s%s; what rests on them is not judged", strings.Join(some, ", "), more)
+		note(open[0].Before, "what some objects were is not known: %s%s; what rests on them is not judged", strings.Join(some, ", "), more)
 	}
 	if at, ok := h.LostBefore(); ok {
-		note("interfaces were there of which nothing is known but their end: before %s any group may have had more members", at.Format(time.RFC3339))
+		note(at, "interfaces were there of which nothing is known but their end: before %s any group may have had more members", at.Format(time.RFC3339))
 	}
 	slices.SortFunc(s.Missing, func(x, y policy.Missing) int {
 		return cmp.Or(strings.Compare(x.What, y.What), strings.Compare(x.Effect, y.Effect))

@@ -106,8 +106,6 @@ func randomPast(r *rand.Rand, n int) []timed {
 // eraOracle says what a record is judged by, from the definitions alone.
 type eraOracle struct {
 	snaps []timed
-	store *store.Connections
-	res   *engine.Result
 }
 
 // touched returns the snapshots that may have been in force during rec.

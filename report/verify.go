@@ -32,6 +32,7 @@ type Verification struct {
 	Broken   []VerifyConnection `json:"newly_denied" doc:"Observed connections that pass at present and would be denied."`
 	Opened   []VerifyConnection `json:"newly_allowed" doc:"Observed attempts that are denied at present and would pass."`
 	Paths    []VerifyPath       `json:"differences" doc:"Of the policies, whatever the traffic."`
+	Notes    []string           `json:"notes" doc:"What the proposal leaves open or takes away."`
 	Holds    bool               `json:"holds" doc:"Nothing observed is newly denied."`
 	Headline string             `json:"headline"`
 }
@@ -100,6 +101,7 @@ type VerifyInput struct {
 	Logs             *ingest.Report
 	Policy, Proposed []cloud.Input
 	Outcome          *change.Outcome
+	Missing          []policy.Missing // of the proposed policy, and not of the present one
 }
 
 // Verify builds the document of a verification.
@@ -123,6 +125,10 @@ func Verify(in VerifyInput) *Verification {
 			Opened: verifyParts(p.Opened), Closed: verifyParts(p.Closed), Unsure: p.Difference.Unsure,
 			More: p.Difference.MoreOpened || p.Difference.MoreClosed}
 		v.Paths = append(v.Paths, x)
+	}
+	v.Notes = []string{}
+	for _, m := range in.Missing {
+		v.Notes = append(v.Notes, m.What+": "+strings.TrimSuffix(m.Effect, "."))
 	}
 	v.Holds = len(o.Broken) == 0
 	v.Headline = v.headline()
@@ -232,6 +238,12 @@ func VerificationText(w io.Writer, v *Verification, o Options) error {
 		tab.add(row[0], row[1], row[2])
 	}
 	t.table(tab)
+	for i, n := range c.Notes {
+		if i == 0 {
+			t.heading("Before you rely on it", "")
+		}
+		t.say("- " + n)
+	}
 	t.verifyConnections("Newly denied", "observed connections that would break", c.Broken)
 	t.verifyConnections("Newly allowed", "observed attempts that would pass", c.Opened)
 	if len(c.Paths) > 0 {
@@ -350,6 +362,12 @@ func VerificationMarkdown(w io.Writer, v *Verification) error {
 	c := cleaned(v)
 	m.linef("# Verification\n")
 	m.linef("**%s**", escape(upperFirst(c.Headline)))
+	for i, n := range c.Notes {
+		if i == 0 {
+			m.linef("")
+		}
+		m.linef("- %s", escape(n))
+	}
 	m.head("Records", ">", "")
 	for _, row := range c.counts() {
 		m.row(escape(row[0]), row[1], escape(row[2]))

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sgadvise/sgadvise/analyzer/change"
+	"github.com/sgadvise/sgadvise/engine/policy"
 	"github.com/sgadvise/sgadvise/engine/policy/cloud"
 	"github.com/sgadvise/sgadvise/ingest/store"
 	reports "github.com/sgadvise/sgadvise/report"
@@ -97,7 +98,7 @@ func (f *verifyFlags) run(cmd *cobra.Command, s streams) error {
 	}
 	doc := reports.Verify(reports.VerifyInput{
 		Tool: reports.Tool{Name: "sgadvise", Version: versionString()}, Now: now,
-		Logs: read, Policy: inputs, Proposed: proposedInputs, Outcome: outcome,
+		Logs: read, Policy: inputs, Proposed: proposedInputs, Outcome: outcome, Missing: added(past.Present(), proposed),
 	})
 	err = f.answer.write(answer{
 		text:     func(w io.Writer, o reports.Options) error { return reports.VerificationText(w, doc, o) },
@@ -111,4 +112,14 @@ func (f *verifyFlags) run(cmd *cobra.Command, s streams) error {
 		return &exitError{code: exitGate}
 	}
 	return nil
+}
+
+// added returns what proposed lacks and old does not.
+func added(old, proposed *policy.Snapshot) (out []policy.Missing) {
+	for _, m := range proposed.Missing {
+		if !slices.Contains(old.Missing, m) && m.What != "history" {
+			out = append(out, m)
+		}
+	}
+	return out
 }

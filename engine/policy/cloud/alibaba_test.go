@@ -280,11 +280,11 @@ func TestAlibabaErrors(t *testing.T) {
 		return `{"NetworkAclAttribute": {"NetworkAclId": "nacl-1", "EgressAclEntries": {"EgressAclEntry": []}, "IngressAclEntries": {"IngressAclEntry": [` + "\n{" + line + `}]}}}`
 	}
 	for _, c := range []struct{ text, want string }{
-		{rule(`"Direction": "both"`), `export.json:2: sg-1/sgr-1: Direction "both" is neither`},
-		{rule(`"Policy": "Reject"`), `export.json:2: sg-1/sgr-1: Policy "Reject" is neither Accept nor Drop`},
-		{rule(`"Priority": "high"`), `export.json:2: sg-1/sgr-1: Priority "high" is not a number`},
-		{rule(`"Priority": ""`), `export.json:2: sg-1/sgr-1: Priority ""`}, // the call's default would be the strongest
-		{rule(`"Priority": "0"`), `Priority "0" is not`},
+		{rule(`"Direction": "both"`), `export.json:2: sg-1/sgr-1: direction "both" is neither`},
+		{rule(`"Policy": "Reject"`), `export.json:2: sg-1/sgr-1: policy "Reject" is neither Accept nor Drop`},
+		{rule(`"Priority": "high"`), `export.json:2: sg-1/sgr-1: priority "high" is not a number`},
+		{rule(`"Priority": ""`), `export.json:2: sg-1/sgr-1: priority ""`}, // the call's default would be the strongest
+		{rule(`"Priority": "0"`), `priority "0" is not`},
 		{rule(`"IpProtocol": "TPC"`), `protocol "TPC" is neither`},
 		{rule(`"IpProtocol": "256"`), `protocol "256" is neither`},
 		{rule(`"IpProtocol": "GRE"`), `PortRange: "80/80" for a protocol without ports`},
@@ -311,8 +311,8 @@ func TestAlibabaErrors(t *testing.T) {
 		{`{"NetworkInterfaceSets": {"NetworkInterfaceSet": [{"NetworkInterfaceId": "eni-1", "SecurityGroupIds": {"SecurityGroupId": [""]}}]}}`, "SecurityGroupIds: an empty id"},
 		{`{"NetworkInterfaceSets": {"NetworkInterfaceSet": [{"NetworkInterfaceId": "eni-1", "SecurityGroupIds": {"a": [], "b": []}}]}}`, "a list whose wrapper has several keys"},
 		{`{"NetworkInterfaceSets": {"NetworkInterfaceSet": [{"NetworkInterfaceId": "eni-1", "SecurityGroupIds": {"a": [1]}}]}}`, "number does not fit"},
-		{acl(`"Policy": "deny"`), `export.json:2: nacl-1: ingress line 1: Policy "deny"`},
-		{acl(`"Policy": "drop", "Protocol": "all", "Port": "22/22", "SourceCidrIp": "0.0.0.0/0"`), `export.json:2: nacl-1: ingress line 1: Port: "22/22" for a protocol without ports`},
+		{acl(`"Policy": "deny"`), `export.json:2: nacl-1: ingress line 1: policy "deny"`},
+		{acl(`"Policy": "drop", "Protocol": "all", "Port": "22/22", "SourceCidrIp": "0.0.0.0/0"`), `export.json:2: nacl-1: ingress line 1: port: "22/22" for a protocol without ports`},
 		{acl(`"Policy": "drop", "Protocol": "tcp", "Port": "22/22"`), `export.json:2: nacl-1: ingress line 1: "" is not an address`},
 		{`{"NetworkAclAttribute": {"NetworkAclId": "nacl-1", "IngressAclEntries": 5, "EgressAclEntries": {}}}`, "IngressAclEntries: not a list of lines"},
 		{`{"VSwitches": {"VSwitch": [{"VSwitchId": "vsw-1"}]}}`, "vSwitch vsw-1 has no address block"},

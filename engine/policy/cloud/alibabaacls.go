@@ -127,7 +127,7 @@ func (raw *alibabaEntry) rule(d flow.Direction) (r policy.Rule, v6 bool, err err
 	// The port is that of the service in both directions.
 	ports, err := alibabaService(proto, string(raw.Port))
 	if err != nil {
-		return r, false, fmt.Errorf("Port: %w", err)
+		return r, false, fmt.Errorf("port: %w", err)
 	}
 	peer := string(raw.SourceCidrIP)
 	if d == flow.Egress {

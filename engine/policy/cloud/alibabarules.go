@@ -93,7 +93,7 @@ func (b *alibabaRules) rule(id string, p *alibabaPermission) (policy.Rule, error
 		r.Direction = flow.Egress
 		peer, own = dest, source
 	default:
-		return r, fmt.Errorf("Direction %q is neither ingress nor egress", p.Direction)
+		return r, fmt.Errorf("direction %q is neither ingress nor egress", p.Direction)
 	}
 	var err error
 	if r.Action, err = alibabaAction(p.Policy); err != nil {
@@ -101,7 +101,7 @@ func (b *alibabaRules) rule(id string, p *alibabaPermission) (policy.Rule, error
 	}
 	rank, err := strconv.ParseUint(string(p.Priority), 10, 16)
 	if err != nil || rank == 0 {
-		return r, fmt.Errorf("Priority %q is not a number from 1", p.Priority)
+		return r, fmt.Errorf("priority %q is not a number from 1", p.Priority)
 	}
 	r.Rank = uint32(rank)
 	if r.Created, err = alibabaTime("CreateTime", p.CreateTime); err != nil {
@@ -240,7 +240,7 @@ func alibabaAction(s alibabaText) (policy.Action, error) {
 	case "drop":
 		return policy.Deny, nil
 	}
-	return policy.Deny, fmt.Errorf("Policy %q is neither Accept nor Drop", s)
+	return policy.Deny, fmt.Errorf("policy %q is neither Accept nor Drop", s)
 }
 
 // alibabaProtocol reads a name or a number; the number is 0 for ALL.

@@ -284,7 +284,6 @@ type timeline struct {
 	names []string   // of parts, in order
 	parts [][]period // the same
 	any   any        // the latest value of the object itself
-	deny  bool       // its rules may deny
 }
 
 // settle works out the periods of o and its parts from all that is known.

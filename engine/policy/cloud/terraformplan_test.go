@@ -106,8 +106,6 @@ func wantContent(t *testing.T, s *policy.Snapshot, want string) {
 	}
 }
 
-const ruleNone = `"cidr_ipv4": null, "cidr_ipv6": null, "prefix_list_id": null, "referenced_security_group_id": null`
-
 // A group that is not there yet has its address for an id, and its rules join it by the
 // references of the configuration.
 func TestNewGroupsAndTheirRulesJoin(t *testing.T) {

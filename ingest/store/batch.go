@@ -7,16 +7,21 @@ import (
 )
 
 // BatchSize is the number of records a Batch holds at most: enough to make the
-// cost per batch vanish, small enough to stay in the second-level cache.
-const BatchSize = 8 << 10
+// cost per batch vanish, small enough to stay in the second-level cache together
+// with what a TallyWorker makes of it (75 to 110 bytes a record, and 75 more).
+const BatchSize = 2 << 10
 
 // Batch holds up to BatchSize records as plain typed columns, all of length Len.
+// The columns that few logs have, PktSrc, PktDst, Direction and Flags, may each be
+// of length 0 instead: all records of the batch then lack it, as if it were full
+// of zeros, and nobody spends time on it.
+//
 // It is filled by one decoder, handed to one TallyWorker, and reused; nobody keeps
 // a reference to its columns after handing it back. The zero Batch is empty and
 // ready for use.
 //
-// A decoder either appends to every column, or calls [Batch.Resize] and sets
-// them by index. Rows whose Status is NODATA or SKIPDATA carry the interface and
+// A decoder either appends to the columns, or calls [Batch.Resize] and sets
+// them by index, cutting those that the log lacks to length 0. Rows whose Status is NODATA or SKIPDATA carry the interface and
 // the times only; what their other columns hold is not read. Addresses are zero
 // and ports 0 where the log has none.
 type Batch struct {
@@ -56,7 +61,7 @@ func (b *Batch) Grow(n int) {
 	b.Resize(size)
 }
 
-// Resize sets the number of records to n. What records beyond the former length
+// Resize sets the number of records to n and gives every column that length. What records beyond the former length
 // hold is undefined: the caller sets every column of them.
 func (b *Batch) Resize(n int) {
 	resize(&b.Interface, n)
@@ -81,7 +86,8 @@ func resize[T any](column *[]T, n int) {
 	*column = slices.Grow(*column, max(0, n-len(*column)))[:n]
 }
 
-// AppendRow appends r. It looks the interface up in a map and converts the
+// AppendRow appends r to every column; it is not to be mixed with columns that are
+// left empty. It looks the interface up in a map and converts the
 // addresses, which is fine for formats that cost far more to read, and for
 // tests; a fast decoder fills the columns itself.
 func (b *Batch) AppendRow(r flow.Record) {

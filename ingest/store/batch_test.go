@@ -1,6 +1,8 @@
 package store
 
 import (
+	"fmt"
+	"net/netip"
 	"testing"
 
 	"github.com/sgadvise/sgadvise/ingest/flow"
@@ -23,6 +25,46 @@ func TestBatchIsReusable(t *testing.T) {
 		worker.Add(&b)
 	}
 	requireSame(t, "one batch used twice", contentsOf(tally.Finish()), oracle(Config{}, append(first, second...)))
+}
+
+// A column of length 0 is one that is absent from all records.
+func TestColumnsThatALogLacksMayBeEmpty(t *testing.T) {
+	for absent := range 16 {
+		w := randomWorld(uint64(300 + absent))
+		cfg, recs := w.config(), w.records(700)
+		var b Batch
+		for i := range recs {
+			b.AppendRow(recs[i])
+			r := &recs[i]
+			if absent&1 != 0 {
+				r.PktSrc = netip.Addr{}
+			}
+			if absent&2 != 0 {
+				r.PktDst = netip.Addr{}
+			}
+			if absent&4 != 0 {
+				r.Direction = flow.DirectionUnknown
+			}
+			if absent&8 != 0 {
+				r.Flags = 0
+			}
+		}
+		if absent&1 != 0 {
+			b.PktSrc = nil
+		}
+		if absent&2 != 0 {
+			b.PktDst = nil
+		}
+		if absent&4 != 0 {
+			b.Direction = nil
+		}
+		if absent&8 != 0 {
+			b.Flags = nil
+		}
+		tally := NewTally(cfg)
+		tally.Worker().Add(&b)
+		requireSame(t, fmt.Sprintf("absent %04b", absent), contentsOf(tally.Finish()), oracle(cfg, recs))
+	}
 }
 
 func TestNamesCutWithoutReset(t *testing.T) {

@@ -231,19 +231,26 @@ func (w *TallyWorker) row(b *Batch, i int, id uint32, own []flow.Addr) {
 		w.unsupported++
 		return
 	}
-	proto, flags := b.Proto[i], b.Flags[i]
+	proto := b.Proto[i]
+	var flags flow.TCPFlags
+	if len(b.Flags) > 0 {
+		flags = b.Flags[i]
+	}
 	class := flags.Class(proto)
-	side := b.Direction[i]
+	var side flow.Direction
+	if len(b.Direction) > 0 {
+		side = b.Direction[i]
+	}
 	if side != flow.Ingress && side != flow.Egress {
 		side = sideOf(own, src, dst)
 	}
 	// Whose addresses decides the side, but whom the packets came from decides
 	// which rules they met: behind a NAT gateway the two differ.
-	if a := b.PktSrc[i]; a.IsValid() {
-		src = a
+	if len(b.PktSrc) > 0 && b.PktSrc[i].IsValid() {
+		src = b.PktSrc[i]
 	}
-	if a := b.PktDst[i]; a.IsValid() {
-		dst = a
+	if len(b.PktDst) > 0 && b.PktDst[i].IsValid() {
+		dst = b.PktDst[i]
 	}
 
 	var client ClientSide

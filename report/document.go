@@ -27,6 +27,9 @@ type Report struct {
 	Findings    []Finding     `json:"findings"` // by severity, check, ref
 	Plan        Plan          `json:"plan"`
 	Undecided   []Undecided   `json:"undecided"` // the greatest by records
+
+	// What follows may be missing from a document: what is shown of it is then left out.
+	Trend []TrendPoint `json:"trend,omitempty"` // this run and those before it, the earliest first
 }
 
 // Tool names the program that wrote a report.

@@ -156,6 +156,7 @@ func (r *Report) complete() *Report {
 	fill(&c.Plan.Exposure.Families)
 	fill(&c.Plan.Exposure.Groups)
 	fill(&c.Undecided)
+	fillOptional(&c.Trend, func(p *TrendPoint) { fill(&p.Exposure) })
 	return &c
 }
 
@@ -168,6 +169,13 @@ func fill[T any](s *[]T) {
 func fillMap(m *map[string]uint64) {
 	if *m == nil {
 		*m = map[string]uint64{}
+	}
+}
+
+// fillOptional is fillEach for an array that may be missing.
+func fillOptional[T any](s *[]T, each func(*T)) {
+	if len(*s) > 0 {
+		fillEach(s, each)
 	}
 }
 

@@ -116,6 +116,7 @@ func sample() *Report {
 		Severities: Severities{Critical: 1, High: 2, Medium: 3, Low: 3, Info: 1},
 		Confidence: Confidence{High: 5, Medium: 2, Low: 1},
 	}
+	sampleTrend(r)
 	return r.complete()
 }
 
@@ -206,4 +207,20 @@ func fingerprint(check, ref string) string {
 		h = (h ^ uint64(c)) * 1099511628211
 	}
 	return fmt.Sprintf("%016x", h)
+}
+
+// sampleTrend gives r a past: four weekly runs, of which the second was followed by edits.
+func sampleTrend(r *Report) {
+	for i, x := range []struct {
+		day, rules, edits, high int
+		before                  string
+	}{{3, 21, 11, 4, "1690499350611196"}, {10, 21, 12, 4, "1690499350611196"}, {17, 19, 9, 3, "845249675305598"}, {24, 18, 8, 2, "845249675305598"}} {
+		p := TrendOf(r)
+		p.Run, p.Rules, p.Edits, p.Findings.High = at(x.day, 8), x.rules, x.edits, x.high
+		p.From, p.To = p.Run-14*86400, p.Run
+		p.Exposure = []FamilyExposure{{"ipv4", x.before, "9663790338", 0.00001}}
+		p.Coverage = 1 - float64(3-i)/100
+		r.Trend = append(r.Trend, p)
+	}
+	r.Trend = append(r.Trend, TrendOf(r))
 }

@@ -74,11 +74,12 @@ func TestSchemaAcceptsThePortsOfRules(t *testing.T) {
 	}
 }
 
-// Every key that a report has is required, at every level.
+// Every key that a report has is required, at every level, but for those that old
+// reports do not have.
 func TestSchemaRejectsMissingKeys(t *testing.T) {
 	schema := compileSchema(t)
 	data := encode(t, sample())
-	removed := 0
+	removed, optional := 0, optionalKeys(reflect.TypeFor[Report]())
 	var walk func(v any, path string)
 	root := decode(t, data)
 	walk = func(v any, path string) {
@@ -95,8 +96,8 @@ func TestSchemaRejectsMissingKeys(t *testing.T) {
 				value := v[key]
 				delete(v, key)
 				removed++
-				if schema.Validate(root) == nil {
-					t.Errorf("valid without %s.%s", path, key)
+				if valid := schema.Validate(root) == nil; valid != optional[key] {
+					t.Errorf("without %s.%s: valid %v", path, key, valid)
 				}
 				v[key] = value
 				walk(value, path+"."+key)
@@ -107,6 +108,23 @@ func TestSchemaRejectsMissingKeys(t *testing.T) {
 	if removed < 150 {
 		t.Errorf("removed %d keys only", removed)
 	}
+}
+
+// optionalKeys are the keys that may be missing from what t is written as.
+func optionalKeys(t reflect.Type) map[string]bool {
+	out := map[string]bool{}
+	switch t.Kind() {
+	case reflect.Slice, reflect.Pointer:
+		return optionalKeys(t.Elem())
+	case reflect.Struct:
+		for i := range t.NumField() {
+			if key, ok := strings.CutSuffix(t.Field(i).Tag.Get("json"), ",omitempty"); ok {
+				out[key] = true
+			}
+			maps.Copy(out, optionalKeys(t.Field(i).Type))
+		}
+	}
+	return out
 }
 
 func TestSchemaRejectsWrongValues(t *testing.T) {
@@ -176,15 +194,17 @@ func TestSchemaFollowsTypes(t *testing.T) {
 		case reflect.Slice:
 			same(path+"[]", typ.Elem(), s["items"].(map[string]any))
 		case reflect.Struct:
-			var keys []string
+			var keys, all []string // those that are required, and all of them
 			props := s["properties"].(map[string]any)
 			for i := range typ.NumField() {
-				key := typ.Field(i).Tag.Get("json")
+				key, optional := strings.CutSuffix(typ.Field(i).Tag.Get("json"), ",omitempty")
 				if key == "" || strings.Contains(key, ",") {
 					t.Errorf("%s.%s: tag %q: every field has a plain key", path, typ.Field(i).Name, key)
 					continue
 				}
-				keys = append(keys, key)
+				if all = append(all, key); !optional {
+					keys = append(keys, key)
+				}
 				p, ok := props[key].(map[string]any)
 				if !ok {
 					t.Errorf("%s.%s is not in the schema", path, key)
@@ -199,8 +219,8 @@ func TestSchemaFollowsTypes(t *testing.T) {
 			if !slices.Equal(required, keys) {
 				t.Errorf("%s: required %v, want %v", path, required, keys)
 			}
-			if len(props) != len(keys) {
-				t.Errorf("%s: %d properties in the schema, %d fields", path, len(props), len(keys))
+			if len(props) != len(all) {
+				t.Errorf("%s: %d properties in the schema, %d fields", path, len(props), len(all))
 			}
 		}
 	}

@@ -38,6 +38,7 @@ type pipeline struct {
 	layouts  *layouts
 	files    []fileState
 	next     atomic.Int64 // the next file to read
+	done     atomic.Int64 // how many were read
 	blocks   chan block
 	buffers  chan []byte
 	adders   chan adder
@@ -138,6 +139,7 @@ func (p *pipeline) readFiles() {
 		if err := p.readFile(&p.files[i]); err != nil {
 			p.fail(i, err)
 		}
+		p.done.Add(1)
 	}
 }
 

@@ -20,11 +20,12 @@ import (
 // start and end may be timestamps; null and "-" are missing. Rows are judged by the
 // same rules as lines of text, and the Line of a sample is the 1-based row number.
 //
-// Row groups are decoded by up to workers goroutines (0: one), but emit is called by
-// one goroutine at a time; a batch is valid during the call only. If DecodeParquet
-// returns an error, batches may have been emitted before, the Stats are nil, and the
-// file must not count as read. The error is that of emit or of ctx as it was, or says what
-// is wrong with the file and begins with its name; what it wraps does not.
+// Row groups are decoded by up to workers goroutines (0: one), and each of them calls
+// emit, so emit must be safe for concurrent use; a batch is valid during the call only.
+// If DecodeParquet returns an error, batches may have been emitted before, the Stats are
+// nil, and the file must not count as read. The error is the first one of emit, or that
+// of ctx, as it was; or it says what is wrong with the file and begins with its name,
+// which what it wraps does not.
 //
 // Sizes that a damaged file claims are checked before memory is spent on them. What
 // is not checked is how far a compressed page really expands.
@@ -52,7 +53,7 @@ func DecodeParquet(ctx context.Context, r io.ReaderAt, size int64, name string, 
 		}
 	}
 
-	out := &serialEmit{emit: emit}
+	out := &emitter{emit: emit}
 	failed := make([]error, len(groups))
 	var next, bad atomic.Int64
 	var wait sync.WaitGroup
@@ -79,8 +80,8 @@ func DecodeParquet(ctx context.Context, r io.ReaderAt, size int64, name string, 
 	if err := ctx.Err(); err != nil {
 		return nil, context.Cause(ctx)
 	}
-	if out.err != nil {
-		return nil, out.err
+	if err := out.err.Load(); err != nil {
+		return nil, *err
 	}
 	for g, err := range failed {
 		if err != nil {
@@ -114,20 +115,21 @@ func readable(codec format.CompressionCodec) bool {
 	return false
 }
 
-// serialEmit lets one goroutine at a time emit, and none after an error.
-type serialEmit struct {
+// emitter calls emit on behalf of several goroutines until one call fails.
+type emitter struct {
 	emit func(*store.Batch) error
-	one  sync.Mutex
-	err  error
+	err  atomic.Pointer[error] // the first
 }
 
-func (e *serialEmit) batch(b *store.Batch) error {
-	e.one.Lock()
-	defer e.one.Unlock()
-	if e.err == nil {
-		e.err = e.emit(b)
+func (e *emitter) batch(b *store.Batch) error {
+	if err := e.err.Load(); err != nil {
+		return *err
 	}
-	return e.err
+	err := e.emit(b)
+	if err != nil {
+		e.err.CompareAndSwap(nil, &err)
+	}
+	return err
 }
 
 // openParquet opens a file. The library allocates what the footer claims and may

@@ -33,6 +33,16 @@ type Options struct {
 	Stdin    io.Reader      // what the path "-" reads
 	Progress func(Progress) // if set, called now and then, from one goroutine
 
+	// Contents asks for the Content of each file.
+	Contents bool
+	// Skip gives, by path, how many bytes at the front of the decompressed text were read
+	// before, and end a line. They give no rows, only the layout of what follows. The
+	// caller knows that they are the same bytes; see [ContentOf].
+	Skip map[string]int64
+	// Stop, once closed, keeps further files from being begun. Those under way are read
+	// to their end, and the Report has the files that were read.
+	Stop <-chan struct{}
+
 	blockSize int // of text handed to a decoder; 0: defaultBlockSize
 }
 
@@ -57,7 +67,8 @@ type File struct {
 	Compression string // gzip, zstd, snappy or none
 	Bytes       int64  // as stored
 	Records     uint64
-	Digest      string // "sha256:" and the hexadecimal digest of the bytes as stored
+	Digest      string  // "sha256:" and the hexadecimal digest of the bytes as stored
+	Content     Content // if Options.Contents
 	Stats       flowlog.Stats
 }
 

@@ -33,6 +33,7 @@ type source struct {
 	raw         *rawReader
 	unpacked    checkedReader // what decompresses raw, if it is compressed
 	text        *bufio.Reader // decompressed
+	dropped     int64         // bytes at the front of text that are no line
 	compression string
 	stop        func() // ends what reads raw beside the caller
 	close       func()
@@ -47,12 +48,21 @@ var gzipReaders = sync.Pool{New: func() any { return new(inflate.Reader) }}
 type checkedReader struct {
 	r   io.Reader
 	err error // other than io.EOF
+
+	sum   hash.Hash // of what was read; nil: not asked for
+	bytes int64
+	last  byte
 }
 
 func (c *checkedReader) Read(p []byte) (int, error) {
 	n, err := c.r.Read(p)
 	if err != nil && err != io.EOF {
 		c.err = err
+	}
+	if c.sum != nil && n > 0 {
+		c.sum.Write(p[:n])
+		c.bytes += int64(n)
+		c.last = p[n-1]
 	}
 	return n, err
 }
@@ -62,6 +72,7 @@ type rawReader struct {
 	r     io.Reader
 	sum   hash.Hash
 	bytes int64
+	last  byte
 	total *atomic.Int64 // of all files, for progress
 	err   error         // other than io.EOF: the file could not be read
 }
@@ -71,6 +82,9 @@ func (r *rawReader) Read(p []byte) (int, error) {
 	r.sum.Write(p[:n])
 	r.bytes += int64(n)
 	r.total.Add(int64(n))
+	if n > 0 {
+		r.last = p[n-1]
+	}
 	if err != nil && err != io.EOF {
 		r.err = err
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"os"
@@ -53,6 +54,7 @@ type pipeline struct {
 type fileState struct {
 	File
 	index int
+	read  bool       // to its end
 	mu    sync.Mutex // guards Stats while decoders are at work
 }
 
@@ -130,10 +132,20 @@ func (p *pipeline) wanted(file int) bool {
 	return file < p.failed && p.ctx.Err() == nil
 }
 
+// stopped reports whether no further file is to be begun.
+func (p *pipeline) stopped() bool {
+	select {
+	case <-p.opt.Stop:
+		return true
+	default:
+		return false
+	}
+}
+
 func (p *pipeline) readFiles() {
 	for {
 		i := int(p.next.Add(1) - 1)
-		if i >= len(p.files) || !p.wanted(i) {
+		if i >= len(p.files) || !p.wanted(i) || p.stopped() {
 			return
 		}
 		if err := p.readFile(&p.files[i]); err != nil {
@@ -149,6 +161,9 @@ func (p *pipeline) readFile(f *fileState) error {
 		return err
 	}
 	defer s.close()
+	if p.opt.Contents {
+		s.unpacked.sum = sha256.New()
+	}
 	format, layout, err := s.format(p.layouts)
 	if err != nil {
 		return s.fail(err)
@@ -162,13 +177,19 @@ func (p *pipeline) readFile(f *fileState) error {
 	default:
 		err = p.readLines(f, s, layout)
 	}
+	if err == nil && p.opt.Contents {
+		_, err = io.Copy(io.Discard, s.text)
+	}
 	if err == nil {
 		err = s.finish()
 	}
 	if err != nil {
 		return s.fail(err)
 	}
-	f.Bytes, f.Digest = s.raw.bytes, s.raw.digest()
+	f.Bytes, f.Digest, f.read = s.raw.bytes, s.raw.digest(), true
+	if p.opt.Contents {
+		f.Content = s.content()
+	}
 	return nil
 }
 
@@ -181,10 +202,15 @@ func (p *pipeline) readLines(f *fileState, s *source, layout *flowlog.Layout) er
 	f.merge(&begun)
 	if mark, _ := s.text.Peek(len(byteOrderMark)); string(mark) == byteOrderMark {
 		s.text.Discard(len(byteOrderMark)) // just peeked
+		s.dropped = int64(len(byteOrderMark))
 	}
 	buffer := p.buffer()
 	defer func() { p.buffers <- buffer }()
-	line, filled := int64(1), 0
+	layout, line, err := p.skip(f, s, layout, buffer)
+	if err != nil {
+		return err
+	}
+	filled := 0
 	for p.wanted(f.index) {
 		n, err := fill(s.text, buffer[filled:])
 		filled += n
@@ -337,14 +363,17 @@ func (p *pipeline) reportProgress() (stop func()) {
 
 // report sums up after run.
 func (p *pipeline) report() *Report {
-	r := &Report{Files: make([]File, len(p.files))}
+	r := &Report{Files: make([]File, 0, len(p.files))}
 	for i := range p.files {
 		f := &p.files[i]
+		if !f.read {
+			continue
+		}
 		f.Records = f.Stats.Records
 		if name, ok := alibabaFormats[f.Format]; ok && f.Stats.Alibaba {
 			f.Format = name
 		}
-		r.Files[i] = f.File
+		r.Files = append(r.Files, f.File)
 		r.Stats.Merge(&f.Stats)
 	}
 	r.Ledger[flow.Malformed] = r.Stats.Malformed.Total()

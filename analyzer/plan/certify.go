@@ -4,11 +4,14 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"net/netip"
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/sgadvise/sgadvise/engine"
+	"github.com/sgadvise/sgadvise/engine/netset"
 	"github.com/sgadvise/sgadvise/engine/orient"
 	"github.com/sgadvise/sgadvise/engine/policy"
 	"github.com/sgadvise/sgadvise/ingest/flow"
@@ -24,8 +27,9 @@ import (
 // that was denied, accepted or not, and no longer is counts as newly allowed; so does a
 // rule of planned that admits more than r.Snapshot does, seen or not ([Widens]).
 //
-// To spare time, rules that name another protocol or service port than the packet has
-// are left out beforehand: they cannot match.
+// To spare time, packets that no prefix and no port range on either path tells apart are
+// asked about once, and rules that name another protocol or service port than the packet
+// has are left out beforehand: they cannot match.
 //
 // No row holds an ICMP type. Each that rules tell apart is asked about, since the packet
 // had one of them.
@@ -34,15 +38,16 @@ import (
 // rules read, every class that either snapshot's bounds cut out of what was seen is
 // tried.
 //
-// It costs a pass over all rules for each distinct row of an interface whose path the
-// plan changes; rows of others are counted and not asked. It is safe for concurrent use.
+// It costs a few look-ups for each distinct row of an interface whose path the plan
+// changes, and a pass over the rules of a service for each distinct question; rows of
+// other interfaces are counted and not asked. It is safe for concurrent use.
 func Certify(ctx context.Context, r *engine.Result, planned *policy.Snapshot) (Proof, error) {
 	if r.Store == nil {
 		return Proof{}, fmt.Errorf("certify: the result has no connections to replay")
 	}
 	proof, err := certify(ctx, &replay{
 		old: r.Snapshot, planned: planned,
-		names: r.Store.Interfaces(), rows: r.Store.Len(), row: r.Store.Row,
+		names: r.Store.Interfaces(), spans: r.Store.Spans(), row: r.Store.Row,
 		opinion: func(i int) orient.Opinion { return r.Openers[i] },
 	})
 	if err != nil {
@@ -61,33 +66,49 @@ func Certify(ctx context.Context, r *engine.Result, planned *policy.Snapshot) (P
 type replay struct {
 	old, planned *policy.Snapshot
 	names        []string
-	rows         int
+	spans        []int // see store.Connections.Spans
 	row          func(int, *store.Row)
 	opinion      func(int) orient.Opinion
 }
 
-// chunk is the number of rows that a worker takes at once.
-const chunk = 4096
+// chunk is the number of rows of one interface that a worker takes at once, at most.
+const chunk = 1 << 14
+
+// job is a run of rows of one interface.
+type job struct {
+	lane   *lane
+	lo, hi int
+	proof  Proof
+}
 
 func certify(ctx context.Context, in *replay) (Proof, error) {
-	lanes := make([]*lane, len(in.names))
+	var jobs []job
+	grounds := make(map[[2]string]*ground)
 	for i, name := range in.names {
-		lanes[i] = newLane(in, name)
+		l := newLane(in, name, grounds)
+		for lo := in.spans[i]; lo < in.spans[i+1] && l.ground != nil; lo += chunk {
+			jobs = append(jobs, job{lane: l, lo: lo, hi: min(lo+chunk, in.spans[i+1])})
+		}
 	}
-	parts := make([]Proof, (in.rows+chunk-1)/chunk)
-	next := make(chan int, len(parts))
-	for i := range parts {
-		next <- i
+	// Those of one ground follow one another: a worker remembers the answers of one.
+	order := make([]int, len(jobs))
+	for i := range order {
+		order[i] = i
 	}
-	close(next)
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(jobs[a].lane.ground.number, jobs[b].lane.ground.number) })
+	var next atomic.Int64
 	var wg sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		wg.Go(func() {
-			for i := range next {
-				if ctx.Err() != nil {
+			var m memory
+			for ctx.Err() == nil {
+				n := int(next.Add(1)) - 1
+				if n >= len(order) {
 					return
 				}
-				parts[i] = in.check(lanes, i*chunk, min(in.rows, (i+1)*chunk))
+				j := &jobs[order[n]]
+				m.turnTo(j.lane.ground)
+				j.proof = in.check(&m, j)
 			}
 		})
 	}
@@ -96,7 +117,8 @@ func certify(ctx context.Context, in *replay) (Proof, error) {
 		return Proof{}, err
 	}
 	var out Proof
-	for _, p := range parts {
+	for i := range jobs {
+		p := &jobs[i].proof
 		out.Tuples += p.Tuples
 		out.Records += p.Records
 		out.NewlyDenied += p.NewlyDenied
@@ -110,32 +132,62 @@ func certify(ctx context.Context, in *replay) (Proof, error) {
 
 // lane is one interface under both snapshots.
 type lane struct {
-	name         string
-	known, same  bool
+	name   string
+	ground *ground // nil: the old snapshot does not have the interface
+}
+
+// ground is what interfaces have in common whose paths are equal under both snapshots.
+type ground struct {
+	number       int
+	same         bool // the plan does not change the paths
 	old, planned [2][]policy.Stage
 	// Bounds of the ports that rules read, by direction and side of the interface: of
 	// the whole path, and of its stateless stages.
 	local, remote           [2][]uint16
 	replyLocal, replyRemote [2][]uint16
+	localAddrs, remoteAddrs [2][]flow.Addr       // the first of each class of addresses but the least one
 	icmp                    [2][]policy.TypeCode // one of each class of types that rules cut
 }
 
-func newLane(in *replay, name string) *lane {
-	l := &lane{name: name, same: true}
-	if _, ok := in.old.Interface(name); !ok {
+// newLane returns the lane of the interface of that name, on its ground.
+func newLane(in *replay, name string, grounds map[[2]string]*ground) *lane {
+	l := &lane{name: name}
+	old, ok := in.old.Interface(name)
+	if !ok {
 		return l
 	}
-	l.known = true
-	for s, d := range directions {
-		l.old[s], l.planned[s] = in.old.Path(name, d), in.planned.Path(name, d)
-		l.same = l.same && samePath(l.old[s], l.planned[s])
-		for _, path := range [2][]policy.Stage{l.old[s], l.planned[s]} {
-			l.local[s], l.remote[s] = bounds(path, l.local[s], l.remote[s], false)
-			l.replyLocal[s], l.replyRemote[s] = bounds(path, l.replyLocal[s], l.replyRemote[s], true)
-		}
-		l.icmp[s] = types(l.old[s], l.planned[s])
+	key := [2]string{in.old.PathKey(old), "none"}
+	if now, ok := in.planned.Interface(name); ok {
+		key[1] = "path " + in.planned.PathKey(now)
 	}
+	g := grounds[key]
+	if g == nil {
+		g = &ground{number: len(grounds)}
+		grounds[key] = g
+		g.survey(in, name)
+	}
+	l.ground = g
 	return l
+}
+
+// survey fills g from the paths of the interface of that name.
+func (g *ground) survey(in *replay, name string) {
+	g.same = true
+	for s, d := range directions {
+		g.old[s], g.planned[s] = in.old.Path(name, d), in.planned.Path(name, d)
+		g.same = g.same && samePath(g.old[s], g.planned[s])
+	}
+	if g.same {
+		return
+	}
+	for s := range directions {
+		for _, path := range [2][]policy.Stage{g.old[s], g.planned[s]} {
+			g.local[s], g.remote[s] = bounds(path, g.local[s], g.remote[s], false)
+			g.replyLocal[s], g.replyRemote[s] = bounds(path, g.replyLocal[s], g.replyRemote[s], true)
+			g.localAddrs[s], g.remoteAddrs[s] = addrBounds(path, g.localAddrs[s], g.remoteAddrs[s])
+		}
+		g.icmp[s] = types(g.old[s], g.planned[s])
+	}
 }
 
 // samePath reports whether two paths consist of the same rules.
@@ -219,59 +271,101 @@ func types(paths ...[]policy.Stage) []policy.TypeCode {
 	return slices.Compact(out)
 }
 
+// addrBounds adds the first address of each class that the rules of path, and what they
+// do not apply to, cut.
+func addrBounds(path []policy.Stage, local, remote []flow.Addr) (l, r []flow.Addr) {
+	add := func(to []flow.Addr, prefixes []netip.Prefix) []flow.Addr {
+		for _, p := range prefixes {
+			a := netset.AddrsOf(p)
+			to = append(to, a.First)
+			if after := (flow.Addr{Hi: a.Last.Hi, Lo: a.Last.Lo + 1}); after.Lo != 0 {
+				to = append(to, after)
+			} else if after.Hi++; after.Hi != 0 {
+				to = append(to, after)
+			}
+		}
+		return to
+	}
+	// What is no address, and either side of the IPv4 block among those of IPv6.
+	always := []flow.Addr{{Lo: 1}, {Lo: 1 << 48}}
+	local, remote = append(local, always...), append(remote, always...)
+	for _, st := range path {
+		remote = add(remote, st.Exempt)
+		for _, t := range st.Tiers {
+			for _, rule := range t.Rules {
+				for _, m := range rule.Match {
+					local, remote = add(local, m.Local.Prefixes), add(remote, m.Remote.Prefixes)
+				}
+			}
+		}
+	}
+	slices.SortFunc(local, flow.Addr.Compare)
+	slices.SortFunc(remote, flow.Addr.Compare)
+	return slices.Compact(local), slices.Compact(remote)
+}
+
 // asked is one question put to both snapshots.
 type asked struct {
-	conn  policy.Conn
-	reply bool // a packet that opens nothing: stateless stages only
+	direction             flow.Direction
+	reply                 bool // a packet that opens nothing: stateless stages only
+	proto                 flow.Proto
+	icmp                  policy.TypeCode
+	local, remote         flow.Addr
+	localPort, remotePort uint16
+}
+
+// conn returns the connection, or packet, that q is about.
+func (q *asked) conn() policy.Conn {
+	return policy.Conn{Direction: q.direction, Proto: q.proto, Local: q.local.Netip(), Remote: q.remote.Netip(),
+		LocalPort: q.localPort, RemotePort: q.remotePort, ICMP: q.icmp}
 }
 
 // answer is what the old and the planned snapshot say.
 type answer struct{ old, planned policy.Verdict }
 
-func (in *replay) check(lanes []*lane, lo, hi int) Proof {
+// lost reports whether a breaks what was accepted.
+func (a answer) lost() bool {
+	return a.old == policy.Allowed && a.planned != policy.Allowed || a.old == policy.Unknown && a.planned == policy.Denied
+}
+
+// won reports whether the planned snapshot lets more through.
+func (a answer) won() bool {
+	return a.old == policy.Denied && a.planned != policy.Denied || a.old == policy.Unknown && a.planned == policy.Allowed
+}
+
+func (in *replay) check(m *memory, j *job) Proof {
 	var out Proof
-	near := make(map[service][2][]policy.Stage)
 	var r, last store.Row
 	var readings []orient.Reading
 	var ports []uint16
-	memo := make(map[asked]answer)
-	if lo > 0 {
-		in.row(lo-1, &last)
+	var questions []asked
+	g := j.lane.ground
+	if j.lo > 0 {
+		in.row(j.lo-1, &last)
 	}
-	for i := lo; i < hi; i++ {
+	for i := j.lo; i < j.hi; i++ {
 		in.row(i, &r)
-		l := lanes[r.Interface]
-		if !l.known {
-			continue
-		}
 		out.Records += r.Records
 		if i == 0 || !sameTuple(&r, &last) {
 			out.Tuples++
-			if i > 0 && r.Remote != last.Remote {
-				clear(memo) // questions repeat for one remote host only
-			}
 		}
 		last = r
-		if l.same {
+		if g.same {
 			continue
 		}
 		readings = orient.Readings(readings[:0], &r, in.opinion(i))
 		denied, allowed := false, false
 		for k := range readings {
 			x := &readings[k]
-			ports = l.ports(ports[:0], &r, x)
+			ports = g.ports(ports[:0], &r, x)
 			for _, port := range ports {
-				for _, q := range l.questions(&r, x, port) {
-					a, ok := memo[q]
-					if !ok {
-						a = l.ask(q, near)
-						memo[q] = a
-					}
-					lost := a.old == policy.Allowed && a.planned != policy.Allowed || a.old == policy.Unknown && a.planned == policy.Denied
-					lost = lost && r.Action != flow.Reject
-					won := a.old == policy.Denied && a.planned != policy.Denied || a.old == policy.Unknown && a.planned == policy.Allowed
+				questions = g.questions(questions[:0], &r, x, port)
+				for n := range questions {
+					q := &questions[n]
+					a := m.ask(q)
+					lost, won := a.lost() && r.Action != flow.Reject, a.won()
 					if (lost || won) && out.Witness == "" {
-						out.Witness = l.witness(q, &r, a)
+						out.Witness = j.lane.witness(q, &r, a)
 					}
 					denied, allowed = denied || lost, allowed || won
 				}
@@ -301,15 +395,15 @@ func foldedLocal(r *store.Row, x *orient.Reading) bool {
 // ports returns the values of the folded port that have to be tried: the least and the
 // greatest seen, and the first of each class between them that some rule which judges
 // the connection cuts. Without a folded port it returns one value, which is not read.
-func (l *lane) ports(dst []uint16, r *store.Row, x *orient.Reading) []uint16 {
+func (g *ground) ports(dst []uint16, r *store.Row, x *orient.Reading) []uint16 {
 	if r.Client == store.NoClient {
 		return append(dst, 0)
 	}
 	dst = append(dst, r.PortLo)
 	open, back := side(x.Opener), side(x.Opener.Reverse())
-	lists := [2][]uint16{l.remote[open], l.replyRemote[back]}
+	lists := [2][]uint16{g.remote[open], g.replyRemote[back]}
 	if foldedLocal(r, x) {
-		lists = [2][]uint16{l.local[open], l.replyLocal[back]}
+		lists = [2][]uint16{g.local[open], g.replyLocal[back]}
 	}
 	for _, list := range lists {
 		at, _ := slices.BinarySearch(list, r.PortLo)
@@ -322,89 +416,42 @@ func (l *lane) ports(dst []uint16, r *store.Row, x *orient.Reading) []uint16 {
 	return slices.Compact(dst)
 }
 
-// questions returns what has to be asked of r, read as x with this folded port: the
+// questions appends what has to be asked of r, read as x with this folded port: the
 // packet that opened the connection, and the packet as logged where that is a reply.
-func (l *lane) questions(r *store.Row, x *orient.Reading, port uint16) []asked {
-	c := policy.Conn{Direction: x.Opener, Proto: r.Proto, Local: x.Local.Netip(), Remote: x.Remote.Netip(),
-		LocalPort: x.LocalPort, RemotePort: x.RemotePort, ICMP: policy.AnyICMP}
+func (g *ground) questions(dst []asked, r *store.Row, x *orient.Reading, port uint16) []asked {
+	q := asked{direction: x.Opener, proto: r.Proto, icmp: policy.AnyICMP, local: x.Local, remote: x.Remote,
+		localPort: x.LocalPort, remotePort: x.RemotePort}
 	if r.Client != store.NoClient {
 		if foldedLocal(r, x) {
-			c.LocalPort = port
+			q.localPort = port
 		} else {
-			c.RemotePort = port
+			q.remotePort = port
 		}
 	}
-	out := make([]asked, 0, 2)
-	put := func(c policy.Conn, reply bool) {
-		if !c.Proto.IsICMP() {
-			out = append(out, asked{c, reply})
+	put := func() {
+		if !q.proto.IsICMP() {
+			dst = append(dst, q)
 			return
 		}
-		for _, c.ICMP = range l.icmp[side(c.Direction)] {
-			out = append(out, asked{c, reply})
+		for _, q.icmp = range g.icmp[side(q.direction)] {
+			dst = append(dst, q)
 		}
 	}
-	put(c, false)
+	put()
 	if x.IsReply() {
-		c.Direction = x.Packet
-		put(c, true)
+		q.direction, q.reply = x.Packet, true
+		put()
 	}
-	return out
-}
-
-// service is what of a packet decides which rules can match it at all.
-type service struct {
-	lane      *lane
-	direction flow.Direction
-	proto     flow.Proto
-	port      uint16
-}
-
-func (l *lane) ask(q asked, near map[service][2][]policy.Stage) answer {
-	at := service{l, q.conn.Direction, q.conn.Proto, q.conn.LocalPort}
-	if q.conn.Direction == flow.Egress {
-		at.port = q.conn.RemotePort
-	}
-	paths, ok := near[at]
-	if !ok {
-		s := side(at.direction)
-		paths = [2][]policy.Stage{at.only(l.old[s]), at.only(l.planned[s])}
-		near[at] = paths
-	}
-	decide := policy.Decide
-	if q.reply {
-		decide = policy.DecidePacket
-	}
-	return answer{decide(paths[0], &q.conn).Verdict, decide(paths[1], &q.conn).Verdict}
-}
-
-// only returns path without the rules that cannot match the service.
-func (v service) only(path []policy.Stage) []policy.Stage {
-	out := slices.Clone(path)
-	for i := range out {
-		out[i].Tiers = slices.Clone(out[i].Tiers)
-		for t := range out[i].Tiers {
-			var rules []policy.Rule
-			for _, r := range out[i].Tiers[t].Rules {
-				if slices.ContainsFunc(r.Match, func(m policy.Match) bool {
-					return m.Protos.Has(v.proto) && (!v.proto.HasPorts() || m.ServicePorts(v.direction).Contains(v.port))
-				}) {
-					rules = append(rules, r)
-				}
-			}
-			out[i].Tiers[t].Rules = rules
-		}
-	}
-	return out
+	return dst
 }
 
 // witness describes a question whose answer changed:
 //
 //	eni-1 ingress tcp 10.1.2.3:40000 -> 10.0.0.5:443: allow before, deny after (12 records)
-func (l *lane) witness(q asked, r *store.Row, a answer) string {
-	from, to := q.conn.Remote.String(), q.conn.Local.String()
-	fromPort, toPort := q.conn.RemotePort, q.conn.LocalPort
-	if q.conn.Direction == flow.Egress {
+func (l *lane) witness(q *asked, r *store.Row, a answer) string {
+	from, to := q.remote.Netip().String(), q.local.Netip().String()
+	fromPort, toPort := q.remotePort, q.localPort
+	if q.direction == flow.Egress {
 		from, to, fromPort, toPort = to, from, toPort, fromPort
 	}
 	if r.Proto.HasPorts() {
@@ -418,7 +465,7 @@ func (l *lane) witness(q asked, r *store.Row, a answer) string {
 		what = "reply"
 	}
 	return fmt.Sprintf("%s %s %s %s -> %s: %s before, %s after (%s of %d records)",
-		l.name, q.conn.Direction, r.Proto, from, to, a.old, a.planned, what, r.Records)
+		l.name, q.direction, r.Proto, from, to, a.old, a.planned, what, r.Records)
 }
 
 // bracket puts an IPv6 address in brackets, as before a port.

@@ -23,7 +23,7 @@ func certifyRow(t *testing.T, old, planned string, r store.Row, o orient.Opinion
 		}
 		snaps[i] = s
 	}
-	p, err := certify(context.Background(), &replay{old: snaps[0], planned: snaps[1], names: []string{"eni-1"}, rows: 1,
+	p, err := certify(context.Background(), &replay{old: snaps[0], planned: snaps[1], names: []string{"eni-1"}, spans: []int{0, 1},
 		row: func(_ int, to *store.Row) { *to = r }, opinion: func(int) orient.Opinion { return o }})
 	if err != nil {
 		t.Fatal(err)

@@ -13,6 +13,11 @@ import (
 // stdinPath is the path that means standard input.
 const stdinPath = "-"
 
+// Files returns the files that [Read] would open for paths, ascending and each once: -
+// for standard input, else names of files. Folders are walked and globs expanded; a path
+// that names nothing is an error that wraps [ErrNoInput].
+func Files(paths []string) ([]string, error) { return expand(paths) }
+
 // expand returns the files that paths name, ascending and each once.
 func expand(paths []string) ([]string, error) {
 	if len(paths) == 0 {

@@ -65,6 +65,7 @@ var commands = []func(streams) *cobra.Command{
 	newDiff,
 	newCertify,
 	newRemediate,
+	newDoctor,
 	newChecks,
 	newSchema,
 	newVersion,
@@ -104,7 +105,10 @@ Exit codes: 0 done; 1 a finding reached --fail-on; 2 usage; 3 input unusable;
 		// A command that only groups others takes any name without complaint.
 		c.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	}
-	return report(root.ExecuteContext(ctx), s.err)
+	addConfig(root)
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return configure(cmd, s) }
+	ran, err := root.ExecuteContextC(ctx)
+	return report(reworded(err, ran), s.err)
 }
 
 // report writes err for people and returns its exit code.

@@ -28,7 +28,7 @@ import (
 // which what it wraps does not.
 //
 // Sizes that a damaged file claims are checked before memory is spent on them. What
-// is not checked is how far a compressed page really expands.
+// is not checked is how far a page really expands that is compressed with zstd or brotli.
 func DecodeParquet(ctx context.Context, r io.ReaderAt, size int64, name string, workers int, emit func(*store.Batch) error) (*Stats, error) {
 	file, err := openParquet(r, size)
 	if err != nil {
@@ -47,6 +47,9 @@ func DecodeParquet(ctx context.Context, r io.ReaderAt, size int64, name string, 
 			return nil, inFile(name, fmt.Errorf("row group %d: damaged: it has %d rows", g+1, n))
 		}
 		for _, c := range schema.columns {
+			if groups[g].Columns[c.index].CryptoMetadata.Value != nil {
+				return nil, inFile(name, fmt.Errorf("column %s: encrypted Parquet is not read", c.field))
+			}
 			if codec := groups[g].Columns[c.index].MetaData.Codec; !readable(codec) {
 				return nil, inFile(name, fmt.Errorf("column %s: compression %s is not read; snappy, gzip, zstd and brotli are", c.field, codec))
 			}
@@ -69,7 +72,7 @@ func DecodeParquet(ctx context.Context, r io.ReaderAt, size int64, name string, 
 				if g >= len(groups) {
 					return
 				}
-				if err := d.rowGroup(ctx, r, size, file.RowGroups()[g], &groups[g], before[g]); err != nil {
+				if err := d.rowGroup(ctx, r, size, &groups[g], before[g]); err != nil {
 					failed[g] = err
 					bad.Add(1)
 				}
@@ -139,7 +142,7 @@ func openParquet(r io.ReaderAt, size int64) (file *parquet.File, err error) {
 		return nil, err
 	}
 	err = guarded(func() error {
-		file, err = parquet.OpenFile(r, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true), parquet.ReadBufferSize(readBuffer))
+		file, err = parquet.OpenFile(r, size, parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
 		return err
 	})
 	if err != nil {
@@ -148,7 +151,7 @@ func openParquet(r io.ReaderAt, size int64) (file *parquet.File, err error) {
 	return file, nil
 }
 
-// readBuffer is the size of reads: each of up to 15 columns of a row group is read
+// readBuffer is the size of reads: each of up to 18 columns of a row group is read
 // in a place of its own, and below a quarter of a megabyte the seeks begin to show.
 const readBuffer = 1 << 18
 

@@ -29,22 +29,20 @@ type parquetColumn struct {
 	kind     parquet.Kind
 	unsigned bool
 	unit     uint64 // of timestamps: how many make a second; else 1
-	nullable bool
-	alibaba  bool // of a file in that dialect
+	alibaba  bool   // of a file in that dialect
 
-	pages parquet.Pages
-	page  parquet.Page // nil: none
-	dict  parquet.Dictionary
-	rows  int    // of the page
-	row   int    // the first of the run
-	value int    // position of its value, which differs from row where there are nulls
-	def   []byte // definition levels, nil if the page has no nulls
+	pages pageReader
+	row   int // the first of the run in the page
+	value int // position of its value, which differs from row where there are nulls
 
-	codes []int32       // of a dictionary page; the values are then those of the dictionary
-	vals  parquetValues // of the page or of the dictionary
-	at    []int32       // of each row of the run: position in codes or vals, -1: null
-	there int           // rows of the run that are not null
-	dense []uint64      // scratch: the numbers of those
+	// Of the page: def and codes as in pages, and vals are the values, those of the
+	// dictionary if there are codes.
+	def   []byte
+	codes []int32
+	vals  *parquetValues
+	at    []int32  // of each row of the run: position in codes or vals, -1: null
+	there int      // rows of the run that are not null
+	dense []uint64 // scratch: the numbers of those
 
 	num       []uint64 // parsed dictionary of a column of numbers or words
 	addr      []flow.Addr
@@ -52,19 +50,11 @@ type parquetColumn struct {
 	nameIndex []uint32
 }
 
-// parquetValues are the values of a page or dictionary; one of the slices is set.
-type parquetValues struct {
-	i32  []int32
-	i64  []int64
-	f64  []float64
-	data []byte
-	offs []uint32
-}
-
 // newParquetColumn returns a reader for column c, which holds field f.
 func newParquetColumn(c *parquet.Column, f Field) (parquetColumn, error) {
 	t := c.Type()
-	p := parquetColumn{field: f, index: c.Index(), kind: t.Kind(), unit: 1, nullable: c.MaxDefinitionLevel() > 0}
+	p := parquetColumn{field: f, index: c.Index(), kind: t.Kind(), unit: 1}
+	p.pages.kind, p.pages.nullable = p.kind, c.MaxDefinitionLevel() > 0
 	if c.MaxRepetitionLevel() > 0 || c.MaxDefinitionLevel() > 1 {
 		return p, errors.New("is a list")
 	}
@@ -97,67 +87,31 @@ func newParquetColumn(c *parquet.Column, f Field) (parquetColumn, error) {
 }
 
 // open starts to read the column in another row group.
-func (c *parquetColumn) open(pages parquet.Pages) {
-	c.pages, c.dict, c.page = pages, nil, nil
-	c.rows, c.row = 0, 0
-}
-
-// close lets go of what the row group holds.
-func (c *parquetColumn) close() {
-	if c.pages != nil {
-		c.drop()
-		c.pages.Close()
-		c.pages = nil
-	}
-	c.dict = nil
-}
-
-// drop releases the page.
-func (c *parquetColumn) drop() {
-	if c.page != nil {
-		parquet.Release(c.page)
-		c.page, c.codes, c.def = nil, nil, nil
-		c.vals = parquetValues{}
-	}
+func (c *parquetColumn) open(r io.ReaderAt, size int64, m *format.ColumnMetaData) error {
+	c.row = 0
+	return c.pages.open(r, size, m)
 }
 
 // load returns the number of rows left in the page, after fetching the next one if
 // there are none. It returns io.EOF after the last.
 func (c *parquetColumn) load() (int, error) {
-	for c.row == c.rows {
-		c.drop()
-		page, err := c.pages.ReadPage()
-		if err != nil {
+	for c.row == c.pages.rows {
+		c.row, c.value = 0, 0
+		if err := c.pages.next(); err != nil {
 			return 0, err
 		}
-		c.page, c.row, c.rows, c.value = page, 0, int(page.NumRows()), 0
-		need := c.rows
-		if nulls := int(page.NumNulls()); c.nullable && nulls > 0 {
-			c.def = page.DefinitionLevels()
-			need -= nulls
-		}
-		data := page.Data()
-		dict := page.Dictionary()
-		if dict == nil {
-			c.vals = c.valuesOf(&data)
-			if c.vals.len() < need {
-				return 0, errFewValues
-			}
+		p := &c.pages
+		c.def, c.codes, c.vals = p.def, p.codes, &p.values
+		if c.codes == nil {
 			continue
 		}
-		content := dict.Page()
-		values := content.Data()
-		c.vals = c.valuesOf(&values)
-		c.codes = data.Int32()
-		if len(c.codes) < need {
-			return 0, errFewValues
-		}
-		if c.dict != dict {
-			c.dict = dict
+		c.vals = &p.dict
+		if p.newDict {
+			p.newDict = false
 			c.parseDictionary()
 		}
 	}
-	return c.rows - c.row, nil
+	return c.pages.rows - c.row, nil
 }
 
 // parseDictionary parses each value of the dictionary once.
@@ -360,36 +314,6 @@ func (c *parquetColumn) name(i int, columns *columns) uint32 {
 	}
 	return c.nameIndex[p]
 }
-
-// valuesOf returns the values of a page. The library checks that they are of the
-// kind that the schema says.
-func (c *parquetColumn) valuesOf(data interface {
-	Int32() []int32
-	Int64() []int64
-	Double() []float64
-	ByteArray() ([]byte, []uint32)
-}) parquetValues {
-	var v parquetValues
-	switch c.kind {
-	case parquet.Int32:
-		v.i32 = data.Int32()
-	case parquet.Int64:
-		v.i64 = data.Int64()
-	case parquet.Double:
-		v.f64 = data.Double()
-	default:
-		v.data, v.offs = data.ByteArray()
-	}
-	return v
-}
-
-func (v *parquetValues) len() int {
-	return len(v.i32) + len(v.i64) + len(v.f64) + max(0, len(v.offs)-1)
-}
-
-func (v *parquetValues) bytes(p int) []byte { return v.data[v.offs[p]:v.offs[p+1]] }
-
-var errFewValues = errors.New("a page has fewer values than it says")
 
 // endOf turns the end of the pages before the last row into an error.
 func endOf(err error) error {

@@ -6,7 +6,6 @@ import (
 	"io"
 	"math"
 
-	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/format"
 
 	"github.com/sgadvise/sgadvise/ingest/flow"
@@ -41,8 +40,10 @@ func newParquetDecoder(schema *parquetSchema, name string, emit func(*store.Batc
 	}
 	d.lines.file, d.lines.layout, d.lines.stats = name, l, d.stats
 	d.readers = append(d.readers, schema.columns...)
+	unpack := new(unpacker)
 	for i := range d.readers {
 		d.byField[d.readers[i].field] = &d.readers[i]
+		d.readers[i].pages.unpack = unpack
 	}
 	for _, f := range [...]Field{SrcAddr, DstAddr, PktSrcAddr, PktDstAddr} {
 		d.addr[f] = make([]flow.Addr, runRows)
@@ -50,21 +51,13 @@ func newParquetDecoder(schema *parquetSchema, name string, emit func(*store.Batc
 	return d
 }
 
-// rowGroup decodes row group g of the file that r holds; meta is what the footer
-// says of it, and before is the number of rows before it.
-func (d *parquetDecoder) rowGroup(ctx context.Context, r io.ReaderAt, size int64, g parquet.RowGroup, meta *format.RowGroup, before int64) error {
+// rowGroup decodes a row group of the file, of the given size, that r holds; meta is what
+// the footer says of it, and before is the number of rows before it.
+func (d *parquetDecoder) rowGroup(ctx context.Context, r io.ReaderAt, size int64, meta *format.RowGroup, before int64) error {
 	rows := meta.NumRows
 	for i := range d.readers {
 		c := &d.readers[i]
-		err := guarded(func() error {
-			if err := checkPages(r, size, &meta.Columns[c.index].MetaData); err != nil {
-				return err
-			}
-			c.open(g.ColumnChunks()[c.index].Pages())
-			return nil
-		})
-		defer c.close()
-		if err != nil {
+		if err := c.open(r, size, &meta.Columns[c.index].MetaData); err != nil {
 			return d.at(c, err)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 
 	"github.com/parquet-go/parquet-go/format"
 )
@@ -23,6 +24,7 @@ const (
 var (
 	errFooter = errors.New("the footer is damaged")
 	errHeader = errors.New("a page header is damaged")
+	errRuns   = errors.New("a page is damaged: it has more values than it says, or their end is missing")
 )
 
 // checkFooter checks the frame of a file and the structure of its footer.
@@ -74,57 +76,134 @@ func readFull(r io.ReaderAt, b []byte, off int64) error {
 	return err
 }
 
-// checkPages checks the headers of all pages of a column chunk.
-func checkPages(r io.ReaderAt, size int64, m *format.ColumnMetaData) error {
-	at := m.DataPageOffset
-	if m.DictionaryPageOffset != 0 {
-		at = m.DictionaryPageOffset
+// pageHeader is what the header of a page says.
+type pageHeader struct {
+	kind                     format.PageType
+	compressed, uncompressed int
+	checksum                 uint32 // 0: none
+	values                   int
+	encoding, levels         format.Encoding // of the values, and of the definition levels
+
+	// Of data pages in their second form alone, where the levels come before what is compressed.
+	repetition, definition int // bytes of them
+	stored                 bool
+}
+
+// header returns what the header walked over says, if that can be.
+func (w *thriftWalk) header() (h pageHeader, err error) {
+	top := &w.fields[0]
+	if !top.has(1, 2, 3) {
+		return h, errHeader
 	}
-	end := at + m.TotalCompressedSize
-	if at < 0 || m.TotalCompressedSize < 0 || end < at || end > size {
-		return errors.New("it lies outside the file")
+	h.kind, h.checksum = format.PageType(top.at[1]), uint32(top.at[4])
+	h.compressed, h.uncompressed = int(top.at[3]), int(top.at[2])
+	switch {
+	case top.at[3] < 0 || top.at[3] > math.MaxInt32:
+		return h, errHeader
+	case top.at[2] < 0 || top.at[2] > maxPageBytes:
+		return h, fmt.Errorf("%w: a page of %d bytes", errHeader, top.at[2])
 	}
-	buf := make([]byte, 1<<9)
-	for at < end {
-		n := min(int64(len(buf)), end-at)
-		if err := readFull(r, buf[:n], at); err != nil {
-			return err
+	var of *thriftFields
+	switch h.kind {
+	case format.DataPage:
+		if of = &w.fields[5]; !of.has(1, 2, 3) {
+			return h, errHeader
 		}
-		w := thriftWalk{data: buf[:n]}
-		if !w.structure(0, 0) {
-			if !w.short || n == end-at {
-				return errHeader
-			}
-			buf = make([]byte, 2*len(buf)) // statistics may be long
-			if len(buf) > 1<<26 {
-				return errHeader
-			}
-			continue
+		h.encoding, h.levels = format.Encoding(of.at[2]), format.Encoding(of.at[3])
+	case format.DictionaryPage:
+		if of = &w.fields[7]; !of.has(1, 2) {
+			return h, errHeader
 		}
-		at += int64(w.off)
-		switch {
-		case w.compressed < 0 || w.compressed > end-at:
-			return fmt.Errorf("%w: a page goes beyond its column", errHeader)
-		case w.uncompressed < 0 || w.uncompressed > maxPageBytes:
-			return fmt.Errorf("%w: a page of %d bytes", errHeader, w.uncompressed)
-		case w.values < 0 || w.values > maxPageValues:
-			return fmt.Errorf("%w: a page of %d values", errHeader, w.values)
+		h.encoding = format.Encoding(of.at[2])
+	case format.DataPageV2:
+		if of = &w.fields[8]; !of.has(1, 4, 5, 6) {
+			return h, errHeader
 		}
-		at += w.compressed
+		h.encoding, h.levels = format.Encoding(of.at[4]), format.RLE
+		definition, repetition := of.at[5], of.at[6]
+		if definition < 0 || repetition < 0 || definition > top.at[3] || repetition > top.at[3]-definition {
+			return h, fmt.Errorf("%w: levels go beyond their page", errHeader)
+		}
+		h.definition, h.repetition = int(definition), int(repetition)
+		h.stored = of.has(7) && of.at[7] == 0
+	default:
+		return h, fmt.Errorf("%w: a page of type %d", errHeader, top.at[1])
+	}
+	if of.at[1] < 0 || of.at[1] > maxPageValues {
+		return h, fmt.Errorf("%w: a page of %d values", errHeader, of.at[1])
+	}
+	h.values = int(of.at[1])
+	return h, nil
+}
+
+// checkRuns checks that data in the hybrid of run lengths and packed bits that Parquet
+// has claims no more than n values of the given width. Some more are let pass: the last
+// bits are packed in groups of eight at least.
+func checkRuns(data []byte, width uint, n int) error {
+	const spare = 1 << 10
+	if width > 32 {
+		return errors.New("a page is damaged: numbers of more than 32 bits")
+	}
+	for total := 0; len(data) > 0; {
+		u, size := binary.Uvarint(data)
+		if size <= 0 || u>>1 > maxPageValues {
+			return errRuns
+		}
+		data = data[size:]
+		count, bytes := int(u>>1), int(width+7)/8
+		if u&1 != 0 {
+			count, bytes = 8*count, count*int(width)
+		} else if count == 0 {
+			continue // the decoder takes no value then
+		}
+		if total += count; total > n+spare || bytes > len(data) {
+			return errRuns
+		}
+		data = data[bytes:]
 	}
 	return nil
 }
 
 // thriftWalk walks a structure in Thrift's compact protocol without building it. It
 // checks that lists and strings fit into the data that is left, and picks up the
-// sizes of a page header.
+// numbers in a page header.
 type thriftWalk struct {
 	data  []byte
 	off   int
 	short bool // the data ended too early
 
-	uncompressed, compressed int64 // page_header: fields 2 and 3
-	values                   int64 // the greatest num_values: field 1 of fields 5, 7 and 8
+	// The numbers and truth values in fields 1 to 7 of a page header, at 0, and of the
+	// structures in its fields 1 to 8.
+	fields [9]thriftFields
+}
+
+// thriftFields are numbers in the fields of a structure.
+type thriftFields struct {
+	at   [8]int64
+	seen uint8 // the bit of each field that is there
+}
+
+// has reports whether all fields with these numbers are there.
+func (f *thriftFields) has(ids ...int) bool {
+	for _, id := range ids {
+		if f.seen>>id&1 == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// note notes the number in field id of a structure that is field parent of another.
+func (w *thriftWalk) note(depth int, parent, id, v int64) {
+	if depth == 0 {
+		parent = 0
+	} else if depth > 1 || parent < 1 || parent >= int64(len(w.fields)) {
+		return
+	}
+	if f := &w.fields[parent]; id >= 1 && id < int64(len(f.at)) {
+		f.at[id] = v
+		f.seen |= 1 << id
+	}
 }
 
 // Types of the compact protocol.
@@ -144,7 +223,7 @@ const (
 // maxThriftDepth is above the depth of every structure that Parquet defines.
 const maxThriftDepth = 16
 
-// structure walks one structure, found in field parent of another at the given depth.
+// structure walks one structure, found in field parent of another, at the given depth.
 func (w *thriftWalk) structure(depth int, parent int64) bool {
 	if depth > maxThriftDepth {
 		return false
@@ -169,18 +248,12 @@ func (w *thriftWalk) structure(depth int, parent int64) bool {
 			if !ok {
 				return false
 			}
-			switch {
-			case depth == 0 && id == 2:
-				w.uncompressed = v
-			case depth == 0 && id == 3:
-				w.compressed = v
-			case depth == 1 && id == 1 && (parent == 5 || parent == 7 || parent == 8):
-				w.values = v
-			}
+			w.note(depth, parent, id, v)
 			continue
 		}
 		if kind == thriftTrue || kind == thriftFalse {
-			continue // the value is in the type
+			w.note(depth, parent, id, int64(thriftFalse-kind)) // the value is in the type
+			continue
 		}
 		if !w.value(kind, depth, id) {
 			return false

@@ -74,6 +74,7 @@ func library(src io.Reader) ([]byte, error) {
 func check(t *testing.T, name string, z []byte) []byte {
 	t.Helper()
 	got, err := read(bytes.NewReader(z))
+	checkMemory(t, name, z, got, err)
 	want, wantErr := library(bytes.NewReader(z))
 	if errors.Is(wantErr, io.ErrUnexpectedEOF) && len(got)-len(want) < 2*maxCode*258 && bytes.HasPrefix(got, want) && err != nil {
 		return got
@@ -91,6 +92,23 @@ func check(t *testing.T, name string, z []byte) []byte {
 		t.Errorf("%s: %d bytes, the library has %d, the same up to %d (error %v)", name, len(got), len(want), n, err)
 	}
 	return got
+}
+
+var sharedMemory Memory
+
+// checkMemory holds a Memory to what a Reader made of the same file.
+func checkMemory(t *testing.T, name string, z, want []byte, wantErr error) {
+	t.Helper()
+	if wantErr == io.EOF { // there was no byte
+		wantErr = io.ErrUnexpectedEOF
+	}
+	got, err := sharedMemory.Append([]byte("before"), z, len(want))
+	if fmt.Sprint(err) != fmt.Sprint(wantErr) || err == nil && string(got) != "before"+string(want) {
+		t.Errorf("%s, in memory: %d bytes, error %v, want %d and %v", name, len(got), err, len(want), wantErr)
+	}
+	if _, err := sharedMemory.Append(nil, z, len(want)-1); wantErr == nil && len(want) > 0 && err != ErrTooLong {
+		t.Errorf("%s, in memory, a byte too long: error %v", name, err)
+	}
 }
 
 func TestReaderReadsWhatTheLibraryWrites(t *testing.T) {

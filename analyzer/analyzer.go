@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sgadvise/sgadvise/analyzer/plan"
+	"github.com/sgadvise/sgadvise/analyzer/suppress"
 	"github.com/sgadvise/sgadvise/engine"
 	"github.com/sgadvise/sgadvise/engine/policy"
 )
@@ -43,8 +44,11 @@ type Finding struct {
 	Facts      []Fact
 	Related    []policy.Ref
 	Controls   []string // compliance controls that the finding is evidence toward
-	substance  string
-	opens      *opening // what it says is open to the world; nil: nothing
+	// Suppressed is the entry by which the risk is accepted, nil: none. Lapsed is one that
+	// would if it had not expired.
+	Suppressed, Lapsed *suppress.Entry
+	substance          string
+	opens              *opening // what it says is open to the world; nil: nothing
 }
 
 // Analyzer is one check. Its Doc is written for the operator: what it claims, from
@@ -78,6 +82,10 @@ type Options struct {
 	// Unread is how many records of the logs were malformed or unsupported. What they
 	// held is lost: it may have been the only use of a rule.
 	Unread uint64
+	// Suppress lists accepted risks; those expire at Now. Findings that they are about are
+	// marked, and the plan leaves their rules alone.
+	Suppress []suppress.Entry
+	Now      time.Time
 }
 
 // DefaultOptions are the options of a run without flags.
@@ -89,6 +97,7 @@ type Analysis struct {
 	Verdicts []RuleVerdict // declared rules in snapshot order, then implicit ones
 	Findings []Finding     // by severity, check, subject
 	Plan     *plan.Plan
+	Accepted []Acceptance // of Options.Suppress, same order
 }
 
 // All lists the checks in the order of their names.
@@ -134,18 +143,7 @@ func Run(ctx context.Context, res *engine.Result, opt Options) (*Analysis, error
 		Verdicts: verdicts(res, ev, cov),
 		Observed: observe(res),
 	}
-	p, err := plan.Make(ctx, plan.Input{
-		Result:      res,
-		Mode:        opt.Mode,
-		Budget:      opt.Budget,
-		MinFidelity: opt.MinFidelity,
-		Evidence:    ev.forPlan(pass.Verdicts),
-	})
-	if err != nil {
-		return nil, err
-	}
-	doubt(p.Edits, opt.Unread, res)
-	out := &Analysis{Evidence: ev, Verdicts: pass.Verdicts, Plan: p}
+	out := &Analysis{Evidence: ev, Verdicts: pass.Verdicts}
 	for _, a := range All {
 		for _, f := range a.Run(pass) {
 			f.Check = a.Name
@@ -155,10 +153,17 @@ func Run(ctx context.Context, res *engine.Result, opt Options) (*Analysis, error
 			if f.Confidence == "" {
 				f.Confidence = plan.High
 			}
+			f.ID = fingerprint(&f)
 			out.Findings = append(out.Findings, f)
 		}
 	}
-	out.Findings = backEdits(pass, out.Findings, p.Edits)
+	accepted := acceptance{pass, opt.Suppress, opt.Now, make(map[policy.Ref]string)}
+	accepted.mark(out.Findings)
+	p, err := pass.plan(ctx, opt, &accepted, out)
+	if err != nil {
+		return nil, err
+	}
+	out.Plan = p
 	declined := make(map[policy.Ref]string)
 	for _, d := range p.Declined {
 		declined[d.Rule] = d.Reason
@@ -171,7 +176,7 @@ func Run(ctx context.Context, res *engine.Result, opt Options) (*Analysis, error
 		f := &out.Findings[i]
 		if why := declined[f.Subject]; why != "" && !touched[f.Subject] && (f.Check == WideSource.Name || f.Check == WidePorts.Name) {
 			f.Facts = append(f.Facts, Fact{"not planned", why})
-			if n, ok := res.Snapshot.RuleIndex(f.Subject); ok && pass.Verdicts[n].evidence.narrow == "" && pass.Verdicts[n].evidence.others == "" {
+			if n, ok := res.Snapshot.RuleIndex(f.Subject); ok && accepted.held[f.Subject] == "" && pass.Verdicts[n].evidence.narrow == "" && pass.Verdicts[n].evidence.others == "" {
 				// True, and nothing follows from it: a public service is wide because it is public.
 				f.Severity = Low
 			}
@@ -181,11 +186,47 @@ func Run(ctx context.Context, res *engine.Result, opt Options) (*Analysis, error
 				f.Facts = append(f.Facts, fact)
 			}
 		}
-		f.ID = fingerprint(f)
+		if e := f.Lapsed; e != nil {
+			f.Facts = append(f.Facts, Fact{"suppression expired", e.Expires.Format(time.RFC3339) + ": " + e.Reason})
+		}
 	}
 	pass.addControls(out.Findings)
 	sortFindings(out.Findings)
+	out.Accepted = accepted.account(out.Findings)
 	return out, nil
+}
+
+// plan makes the plan and adds the findings of its own edits to out. Where one of those
+// is suppressed, its rule is held and the plan made anew: the finding stays, since with
+// it goes what the entry is about.
+func (p *Pass) plan(ctx context.Context, opt Options, accepted *acceptance, out *Analysis) (*plan.Plan, error) {
+	for {
+		made, err := plan.Make(ctx, plan.Input{
+			Result:      p.Result,
+			Mode:        opt.Mode,
+			Budget:      opt.Budget,
+			MinFidelity: opt.MinFidelity,
+			Evidence:    p.Evidence.forPlan(p.Verdicts),
+			Held:        accepted.held,
+		})
+		if err != nil {
+			return nil, err
+		}
+		doubt(made.Edits, opt.Unread, p.Result)
+		own := backEdits(p, out.Findings, made.Edits)[len(out.Findings):]
+		for i := range own {
+			own[i].ID = fingerprint(&own[i])
+		}
+		if !accepted.mark(own) {
+			out.Findings = append(out.Findings, own...)
+			return made, nil
+		}
+		for i := range own {
+			if own[i].Suppressed != nil {
+				out.Findings = append(out.Findings, own[i])
+			}
+		}
+	}
 }
 
 // doubt lowers the confidence of observed edits where records could not be read: to

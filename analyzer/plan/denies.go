@@ -91,7 +91,7 @@ func (p *planner) denies() []*policy.Rule {
 	for i := range acls {
 		for k := range acls[i].Rules {
 			r := &acls[i].Rules[k]
-			if r.Action == policy.Deny && r.Editable && !r.Implicit && lists[aclKey{acls[i].ID, r.Direction}] != nil {
+			if r.Action == policy.Deny && r.Editable && !r.Implicit && !p.held(r.Ref) && lists[aclKey{acls[i].ID, r.Direction}] != nil {
 				out = append(out, r)
 			}
 		}

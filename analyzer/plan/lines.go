@@ -38,7 +38,7 @@ func (p *planner) removeLines(w *world) []Edit {
 			keep := func(j int) bool { return !gone[l.Lines[j].Rule.Ref] }
 			for n := len(l.Lines) - 1; n >= 0; n-- { // from the last line to the first
 				r := l.Lines[n].Rule
-				if r.Action != policy.Allow || !r.Editable || r.Implicit || gone[r.Ref] {
+				if r.Action != policy.Allow || !r.Editable || r.Implicit || gone[r.Ref] || p.held(r.Ref) {
 					continue
 				}
 				switch l.Redundant(n, keep) {
@@ -59,7 +59,7 @@ func (p *planner) removeLines(w *world) []Edit {
 // unusedLine reports whether nothing passed line r of a network ACL, whose list is l, and
 // the evidence is enough to say so. Why a line stays is noted.
 func (p *planner) unusedLine(r *policy.Rule, l *space.List) bool {
-	if !r.Editable || r.Implicit {
+	if !r.Editable || r.Implicit || p.held(r.Ref) {
 		return false
 	}
 	switch ev := p.evidence(r.Ref); {
@@ -77,6 +77,9 @@ func (p *planner) unusedLine(r *policy.Rule, l *space.List) bool {
 	}
 	return false
 }
+
+// held reports whether no edit may touch ref.
+func (p *planner) held(ref policy.Ref) bool { return p.in.Held[ref] != "" }
 
 // doubtAbove reports whether a line of l that denies, and outranks r, may match what r
 // does.

@@ -28,6 +28,8 @@ type Input struct {
 	// Evidence says for each rule of Result.Snapshot.Rules(), in that order, what the
 	// evidence is good for. Rules beyond its end have none.
 	Evidence []RuleEvidence
+	// Held says for rules that no edit may touch why: somebody wants them as they are.
+	Held map[policy.Ref]string
 }
 
 // RuleEvidence says what the evidence for one rule is good for. The zero value: nothing.

@@ -27,7 +27,8 @@ type planner struct {
 }
 
 func newPlanner(in Input) *planner {
-	p := &planner{in: in, old: newWorld(in.Result.Snapshot)}
+	p := &planner{in: in}
+	p.old = p.world(in.Result.Snapshot)
 	if in.Mode == ModeTighten { // tidying looks at no traffic
 		p.obs = obligations(in.Result, p.old)
 		p.sigs, p.of = p.old.match(p.obs)
@@ -40,6 +41,17 @@ func newPlanner(in Input) *planner {
 	}
 	p.reset()
 	return p
+}
+
+// world makes snap ready for planning, with the rules held that are to be.
+func (p *planner) world(snap *policy.Snapshot) *world {
+	w := newWorld(snap)
+	for ref, why := range p.in.Held {
+		if i, ok := w.at[ref]; ok {
+			w.rules[i].kept = why
+		}
+	}
+	return w
 }
 
 func (p *planner) reset() {
@@ -94,7 +106,7 @@ func (p *planner) run(ctx context.Context) error {
 			return err
 		}
 		if n > 0 {
-			w = newWorld(snap)
+			w = p.world(snap)
 			sigs, of = w.match(p.obs)
 		}
 		clear(p.reasons)
@@ -238,6 +250,11 @@ func (p *planner) label(edits []Edit) error {
 func (p *planner) declined(edits []Edit) []Declined {
 	for _, e := range edits {
 		delete(p.reasons, e.Rule)
+	}
+	for ref, why := range p.in.Held {
+		if i, ok := p.in.Result.Snapshot.RuleIndex(ref); ok && p.in.Result.Snapshot.Rules()[i].Editable {
+			p.reasons[ref] = why
+		}
 	}
 	var out []Declined
 	for _, ref := range slices.SortedFunc(maps.Keys(p.reasons), policy.Ref.Compare) {

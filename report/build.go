@@ -28,7 +28,8 @@ type Input struct {
 	Policy   []cloud.Input
 	Result   *engine.Result
 	Analysis *analyzer.Analysis
-	Notes    []string // what else a reader must know; after the notes that Build finds
+	Lists    []ListInput // by which findings were suppressed, and what was asserted
+	Notes    []string    // what else a reader must know; after the notes that Build finds
 }
 
 // Build writes down what the stages found. It puts everything in order and words the
@@ -48,7 +49,7 @@ func Build(in Input) *Report {
 		Coverage:    buildCoverage(res, a.Evidence),
 		Groups:      buildGroups(res.Snapshot, a.Plan),
 		Rules:       buildRules(a.Verdicts),
-		Checks:      checkNames(),
+		Checks:      analyzer.CheckNames(),
 		Findings:    buildFindings(a.Findings),
 		Plan:        buildPlan(a),
 		Undecided:   buildUndecided(res.Undecided),
@@ -57,6 +58,10 @@ func Build(in Input) *Report {
 		r.Options.FailOn = "none"
 	}
 	r.Inputs = inputsOf(in.Logs, in.Policy)
+	r.Inputs.Lists = slices.SortedFunc(slices.Values(in.Lists), func(a, b ListInput) int {
+		return cmp.Or(strings.Compare(a.Kind, b.Kind), strings.Compare(a.Path, b.Path), strings.Compare(a.Digest, b.Digest))
+	})
+	r.Suppressions = buildSuppressions(a.Accepted)
 	r.Summary = summarize(r, a.Evidence.RejectOnly)
 	r.Notes = append(notes(r, in), in.Notes...)
 	return r.complete()
@@ -281,16 +286,6 @@ func sourceOf(r *policy.Rule) *Source {
 	return &Source{Address: Optional(r.Address)}
 }
 
-// checkNames lists the checks of an analysis.
-func checkNames() []string {
-	var out []string
-	for _, a := range analyzer.All {
-		out = append(out, a.Name)
-	}
-	slices.Sort(out)
-	return out
-}
-
 // priority is 1 where the platform has none.
 func priority(r *policy.Rule) uint32 { return max(r.Rank, 1) }
 
@@ -325,6 +320,9 @@ func buildFindings(fs []analyzer.Finding) []Finding {
 			Ref: Optional(refText(f.Subject)), Message: f.Message, Related: refTexts(f.Related), Controls: f.Controls}
 		for _, fact := range f.Facts {
 			x.Facts = append(x.Facts, Fact(fact))
+		}
+		if e := f.Suppressed; e != nil {
+			x.Suppressed = &Suppression{e.Reason, TimeOf(e.Expires), e.Owner, e.Ticket, e.Key()}
 		}
 		out = append(out, x)
 	}

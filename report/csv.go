@@ -54,8 +54,8 @@ var csvColumns = []csvColumn{
 	{"interfaces", func(r *csvRow) string { return strconv.Itoa(r.Interfaces) }},
 	{"hit_interfaces", func(r *csvRow) string { return digits(r.HitInterfaces) }},
 	{"severity", func(r *csvRow) string { return r.gravest() }},
-	{"findings", func(r *csvRow) string { return r.list(func(f *Finding) string { return f.Check }) }},
-	{"finding_ids", func(r *csvRow) string { return r.list(func(f *Finding) string { return f.ID }) }},
+	{"findings", func(r *csvRow) string { return r.list(false, func(f *Finding) string { return f.Check }) }},
+	{"finding_ids", func(r *csvRow) string { return r.list(false, func(f *Finding) string { return f.ID }) }},
 	{"edit", func(r *csvRow) string {
 		if r.edit == nil {
 			return ""
@@ -89,6 +89,17 @@ var csvColumns = []csvColumn{
 		return ""
 	}},
 	{"source_address", func(r *csvRow) string { return string(r.source().Address) }},
+	{"suppressed_findings", func(r *csvRow) string {
+		return r.list(true, func(f *Finding) string { return f.Check })
+	}},
+	{"suppression", func(r *csvRow) string {
+		for _, f := range r.findings {
+			if f.Suppressed != nil {
+				return suppressionText(f.Suppressed)
+			}
+		}
+		return ""
+	}},
 }
 
 // CSV writes the rules of r as a table: one row each, a header line, commas, and lines
@@ -158,11 +169,11 @@ func (r *csvRow) gravest() string {
 	return ""
 }
 
-// list joins what name says of the findings that are not suppressed.
-func (r *csvRow) list(name func(*Finding) string) string {
+// list joins what name says of the findings that are suppressed, or of those that are not.
+func (r *csvRow) list(suppressed bool, name func(*Finding) string) string {
 	var parts []string
 	for _, f := range r.findings {
-		if f.Suppressed == nil {
+		if (f.Suppressed != nil) == suppressed {
 			parts = append(parts, name(f))
 		}
 	}

@@ -29,6 +29,8 @@ type Report struct {
 	Undecided   []Undecided   `json:"undecided"` // the greatest by records
 
 	// What follows may be missing from a document: what is shown of it is then left out.
+	Suppressions []SuppressionEntry `json:"suppressions,omitempty"` // accepted risks, by path and line
+
 	Trend []TrendPoint `json:"trend,omitempty"` // this run and those before it, the earliest first
 }
 
@@ -67,8 +69,9 @@ type Summary struct {
 	NewRules     int        `json:"new_rules"` // rules that replacements and additions bring
 	Declined     int        `json:"declined"`
 	Verdicts     Verdicts   `json:"verdicts"`   // of the declared rules
-	Severities   Severities `json:"severities"` // of the findings
+	Severities   Severities `json:"severities"` // of the findings that are not suppressed
 	Confidence   Confidence `json:"confidence"` // of the edits
+	Suppressed   int        `json:"suppressed_findings,omitempty"`
 }
 
 // What a report amounts to.
@@ -114,6 +117,14 @@ type Inputs struct {
 	Logs    []LogInput    `json:"logs"`   // by path
 	Policy  []PolicyInput `json:"policy"` // by path
 	Skipped []Skipped     `json:"skipped"`
+	Lists   []ListInput   `json:"lists,omitempty"` // what people wrote beside the policy; by kind, path
+}
+
+// ListInput is a list of accepted risks or of assertions.
+type ListInput struct {
+	Path   string `json:"path"`
+	Kind   string `json:"kind"` // suppressions or assertions
+	Digest string `json:"digest"`
 }
 
 // LogInput is one flow-log file.
@@ -346,7 +357,10 @@ type Fact struct {
 // Suppression says why a finding is not acted on.
 type Suppression struct {
 	Reason  string `json:"reason"`
-	Expires Time   `json:"expires"` // null: never
+	Expires Time   `json:"expires"` // the last moment; null: never
+	Owner   string `json:"owner,omitempty"`
+	Ticket  string `json:"ticket,omitempty"`
+	Entry   string `json:"entry,omitempty"` // of Report.Suppressions
 }
 
 // Plan is one list of edits that hold together, with its proof.

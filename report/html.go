@@ -298,12 +298,12 @@ func (p *page) findings(r *Report) {
 			p.anchors[f.ID], row.Anchor = true, anchor(f.ID)
 		}
 		if f.Suppressed != nil {
-			row.Suppressed = f.Suppressed.Reason
+			row.Suppressed = suppressionText(f.Suppressed)
 		}
 		row.Related = firstOf(f.Related, htmlEvidence)
 		p.Findings = append(p.Findings, row)
 	}
-	p.FindingsCount = countsText(r.Summary.Severities.list())
+	p.FindingsCount = findingCounts(&r.Summary)
 	p.FindingsMore = showing(len(shown), len(r.Findings), "findings")
 }
 

@@ -156,6 +156,7 @@ func (r *Report) complete() *Report {
 	fill(&c.Plan.Exposure.Families)
 	fill(&c.Plan.Exposure.Groups)
 	fill(&c.Undecided)
+	fillOptional(&c.Suppressions, func(x *SuppressionEntry) { fill(&x.Findings) })
 	fillOptional(&c.Trend, func(p *TrendPoint) { fill(&p.Exposure) })
 	return &c
 }

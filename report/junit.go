@@ -149,14 +149,6 @@ func findingCases(check string, fs []*Finding, failOn string, plans map[string]s
 	return cases
 }
 
-func suppressionText(s *Suppression) string {
-	text := "suppressed"
-	if s.Expires != 0 {
-		text += " until " + day(s.Expires)
-	}
-	return text + ": " + s.Reason
-}
-
 // findingText is all that the report says of a finding, a line each.
 func findingText(f *Finding, plan string) string {
 	lines := []string{f.Severity + ": " + f.Message, "confidence: " + f.Confidence}

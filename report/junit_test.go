@@ -153,7 +153,7 @@ func outcome(n *xmlNode) string {
 }
 
 func TestJUnitFailsWhereTheGateWould(t *testing.T) {
-	for failOn, want := range map[string]int{"none": 0, "": 0, "critical": 1, "high": 3, "medium": 6, "low": 9, "info": 10} {
+	for failOn, want := range map[string]int{"none": 0, "": 0, "critical": 1, "high": 3, "medium": 6, "low": 9, "info": 9} { // the one of info is suppressed
 		r := sample()
 		r.Options.FailOn = failOn
 		failed := 0

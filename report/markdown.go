@@ -23,6 +23,7 @@ func Markdown(w io.Writer, r *Report) error {
 	m.answer()
 	m.plan()
 	m.findings()
+	m.suppressions()
 	m.rules()
 	m.account()
 	m.coverage()
@@ -144,14 +145,14 @@ func (m *mdView) findings() {
 	if len(all) == 0 {
 		return
 	}
-	m.linef("\n## Findings\n\n%s", escape(countsText(m.r.Summary.Severities.list())))
-	shown := firstOf(all, markdownFindings)
+	m.linef("\n## Findings\n\n%s", escape(findingCounts(&m.r.Summary)))
+	shown := firstOf(countingFirst(all), markdownFindings)
 	m.head("Severity", "Check", "Subject", "Finding")
 	for i := range shown {
 		f := &shown[i]
 		text := escape(f.Message)
 		if f.Suppressed != nil {
-			text += " _(suppressed: " + escape(f.Suppressed.Reason) + ")_"
+			text += "<br>_" + escape(suppressionText(f.Suppressed)) + "_"
 		}
 		var facts []string
 		for _, fact := range f.Facts {

@@ -107,13 +107,14 @@ func sample() *Report {
 	sampleRules(r)
 	samplePlan(r)
 	sampleFindings(r)
+	sampleSuppressions(r)
 	r.Summary = Summary{
 		Outcome:  OutcomeChange,
 		Headline: "4 rules can be removed and 4 replaced by 6 narrower ones.",
 		Scope:    "5 security groups and 1 network ACL of vpc-1, on 12 interfaces",
 		Rules:    18, Editable: 15, Implicit: 1, Removals: 4, Replacements: 4, NewRules: 6, Declined: 2,
 		Verdicts:   Verdicts{Used: 11, UsedInferred: 1, AttemptOnly: 1, Redundant: 1, Unused: 2, NotSeenGaps: 1, DeadByConfig: 1},
-		Severities: Severities{Critical: 1, High: 2, Medium: 3, Low: 3, Info: 1},
+		Severities: Severities{Critical: 1, High: 2, Medium: 3, Low: 3}, Suppressed: 1,
 		Confidence: Confidence{High: 5, Medium: 2, Low: 1},
 	}
 	sampleTrend(r)
@@ -199,6 +200,19 @@ func sampleFindings(r *Report) {
 	add("low", "high", "shadowed-rule", "sg-0db/sgr-0d2", "all it permits is permitted by sg-0db/sgr-0d1", nil, []string{"sg-0db/sgr-0d1"}, nil)
 	add("low", "medium", "unused-rule", "sg-0web/sgr-0e3", "no hit among 318 connections in 31 days on 3 interfaces", nil, nil, nil)
 	add("info", "high", "unattached-group", "sg-0old", "the group is attached to no interface; its 2 rules have no evidence", nil, nil, nil)
+}
+
+func sampleSuppressions(r *Report) {
+	last := &r.Findings[len(r.Findings)-1]
+	last.Suppressed = &Suppression{"kept for the disaster drill", at(31, 23) + 3599, "platform", "OPS-12", "5a1f00c3d2e4"}
+	r.Inputs.Lists = []ListInput{{"accepted.yaml", "suppressions", "sha256:0b14d501a594442a01c6859541bcb3e8164d183d32937b851835442f69d5c94e"}}
+	r.Suppressions = []SuppressionEntry{
+		{"5a1f00c3d2e4", "accepted.yaml", 3, "unattached-group", "group sg-0old", "kept for the disaster drill", "platform", "OPS-12",
+			at(1, 0), at(31, 23) + 3599, SuppressionActive, []string{last.ID}},
+		{"9be01c77a0f2", "accepted.yaml", 9, "exposed-admin-port", "group bastion", "until the VPN is there", "network", "",
+			0, at(15, 23) + 3599, SuppressionExpired, []string{r.Findings[0].ID}},
+		{"c0ffee00c0de", "accepted.yaml", 15, "", "id 0123456789abcdef", "known", "", "", 0, 0, SuppressionUnmatched, nil},
+	}
 }
 
 func fingerprint(check, ref string) string {

@@ -135,7 +135,10 @@ type sarifSuppression struct {
 }
 
 type sarifSuppressionProperties struct {
-	Expires Time `json:"expires"`
+	Expires Time   `json:"expires"`
+	Owner   string `json:"owner,omitempty"`
+	Ticket  string `json:"ticket,omitempty"`
+	Entry   string `json:"entry,omitempty"`
 }
 
 type sarifResultProperties struct {
@@ -281,7 +284,7 @@ func (s *sarifView) result(f *Finding, rule int) sarifResult {
 		out.Related = append(out.Related, s.location(ref))
 	}
 	if x := f.Suppressed; x != nil {
-		out.Suppressions = []sarifSuppression{{"external", "accepted", x.Reason, sarifSuppressionProperties{x.Expires}}}
+		out.Suppressions = []sarifSuppression{{"external", "accepted", x.Reason, sarifSuppressionProperties{x.Expires, x.Owner, x.Ticket, x.Entry}}}
 	}
 	return out
 }

@@ -171,7 +171,7 @@ func TestSARIFSaysWhatTheReportSays(t *testing.T) {
 	if d := cmp.Diff([]sarifLocation{want}, first.Locations); d != "" {
 		t.Error(d)
 	}
-	if d := cmp.Diff([]sarifSuppression{{"external", "accepted", "until the VPN is there [OPS-1]", sarifSuppressionProperties{at(31, 0)}}}, first.Suppressions); d != "" {
+	if d := cmp.Diff([]sarifSuppression{{"external", "accepted", "until the VPN is there [OPS-1]", sarifSuppressionProperties{Expires: at(31, 0)}}}, first.Suppressions); d != "" {
 		t.Error(d)
 	}
 	if s := run.Results[1].Suppressions; s == nil || len(s) != 0 {

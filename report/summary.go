@@ -30,6 +30,10 @@ func summarize(r *Report, rejectOnly bool) Summary {
 		"low": &out.Severities.Low, "info": &out.Severities.Info,
 	}
 	for i := range r.Findings {
+		if r.Findings[i].Suppressed != nil {
+			out.Suppressed++
+			continue
+		}
 		add(severities, r.Findings[i].Severity)
 	}
 	ops := map[string]*int{"remove": &out.Removals, "replace": &out.Replacements, "add": &out.Additions}
@@ -196,6 +200,7 @@ func notes(r *Report, in Input) []string {
 			say(true, "The logs may be incomplete: %s.", cause)
 		}
 	}
+	out = append(out, suppressionNotes(r)...)
 	copies, twice := overlaps(r, in)
 	say(copies > 0, "%s of the logs %s the same content as another: numbers of records count it again, hits do not.", plural(copies, "file"), has(copies))
 	say(twice > 0, "%s under more than one flow log: numbers of records may count traffic again, hits do not.", isAre(twice, "interface"))

@@ -31,6 +31,7 @@ func Text(w io.Writer, r *Report, o Options) error {
 	t.answer()
 	t.plan()
 	t.findings()
+	t.suppressions()
 	t.rules()
 	t.account()
 	t.coverage()
@@ -204,14 +205,14 @@ func (t *textView) findings() {
 	if len(all) == 0 {
 		return
 	}
-	t.heading("Findings", countsText(t.r.Summary.Severities.list()))
-	shown := firstOf(all, t.limit(briefFindings))
+	t.heading("Findings", findingCounts(&t.r.Summary))
+	shown := firstOf(countingFirst(all), t.limit(briefFindings))
 	tab := table{head: []string{"severity", "check", "finding"}, bend: 2}
 	for i := range shown {
 		f := &shown[i]
 		message := string(f.Ref) + "\n" + f.Message
 		if f.Suppressed != nil {
-			message += " (suppressed: " + f.Suppressed.Reason + ")"
+			message += "\n" + suppressionText(f.Suppressed)
 		}
 		if t.o.Verbose {
 			for _, fact := range f.Facts {

@@ -26,6 +26,7 @@ type analyzeFlags struct {
 	minFidelity     float64
 	requireCoverage float64
 	failOn          string
+	lists           listFlags
 	output          outputFlags
 	cpuProfile      string
 }
@@ -62,6 +63,7 @@ func (f *analyzeFlags) register(fs *pflag.FlagSet) {
 	f.registerLayout(fs)
 	f.output.register(fs)
 	fs.StringVar(&f.failOn, "fail-on", "none", "exit 1 if a finding is at least this grave: none, low, medium, high, critical")
+	f.lists.register(fs)
 	fs.Float64Var(&f.requireCoverage, "require-coverage", 0, "exit 4 unless this share of interface-days has evidence (0 to 1)")
 	fs.StringVar(&f.now, "now", "", "the time the report states (RFC 3339; default: now)")
 	f.registerReading(fs)
@@ -74,7 +76,6 @@ type settings struct {
 	analyzer analyzer.Options
 	from, to time.Time
 	now      time.Time
-	failOn   analyzer.Severity // empty: never
 }
 
 func (f *analyzeFlags) settings() (settings, error) {
@@ -109,11 +110,8 @@ func (f *analyzeFlags) settings() (settings, error) {
 	if f.minDays >= 0 {
 		o.NarrowDays, o.UnusedDays = f.minDays, f.minDays
 	}
-	if f.failOn != "none" {
-		st.failOn = analyzer.Severity(f.failOn)
-		if !slices.Contains(analyzer.Severities, st.failOn) || st.failOn == analyzer.Info {
-			return st, usageError("--fail-on: %q is not none, low, medium, high or critical", f.failOn)
-		}
+	if err := checkFailOn(f.failOn); err != nil {
+		return st, err
 	}
 	if st.now, err = timeFlag("now", f.now); err != nil {
 		return st, err
@@ -141,6 +139,11 @@ func analyze(ctx context.Context, f *analyzeFlags, s streams) error {
 	if err != nil {
 		return err
 	}
+	lists, err := f.lists.read()
+	if err != nil {
+		return err
+	}
+	st.analyzer.Suppress, st.analyzer.Now = lists.suppress, st.now
 	if f.cpuProfile != "" {
 		stop, err := profile(f.cpuProfile)
 		if err != nil {
@@ -169,9 +172,15 @@ func analyze(ctx context.Context, f *analyzeFlags, s streams) error {
 		Policy:   inputs,
 		Result:   res,
 		Analysis: an,
+		Lists:    lists.inputs,
 	})
 	if err := f.output.write(doc, s); err != nil {
 		return err
+	}
+	if !f.quiet {
+		for _, w := range reports.SuppressionWarnings(doc) {
+			fmt.Fprintf(s.err, "sgadvise: warning: %s\n", w)
+		}
 	}
 	return f.gate(&st, doc, an, s)
 }
@@ -203,9 +212,9 @@ func (f *analyzeFlags) gate(st *settings, doc *reports.Report, an *analyzer.Anal
 			return &exitError{code: exitIncomplete}
 		}
 	}
-	if st.failOn != "" && slices.ContainsFunc(an.Findings, func(x analyzer.Finding) bool { return x.Severity.AtLeast(st.failOn) }) {
+	if doc.FailsAt(f.failOn) {
 		if !f.quiet {
-			fmt.Fprintf(s.err, "sgadvise: there are findings at or above %s\n", st.failOn)
+			fmt.Fprintf(s.err, "sgadvise: there are findings at or above %s\n", f.failOn)
 		}
 		return &exitError{code: exitGate}
 	}

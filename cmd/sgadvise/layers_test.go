@@ -33,6 +33,8 @@ var doors = []struct {
 		"the columns of the store are Arrow arrays; nobody else should care how they are kept"},
 	{"github.com/parquet-go/parquet-go", []string{"ingest/flowlog", "ingest/store"},
 		"flow logs and the store are Parquet files; the rest of the program reads columns"},
+	{"github.com/goccy/go-yaml", []string{"analyzer/yamlfile", "cmd"},
+		"files that people write are read in one way: unknown keys are errors, and errors have a line"},
 	{"github.com/olekukonko/tablewriter", []string{"report"},
 		"tables are drawn in one place, so that they can be drawn otherwise"},
 	{"github.com/spf13", []string{"cmd"},

@@ -66,11 +66,9 @@ func (f *renderFlags) run(name string, s streams) error {
 	if err := f.output.write(doc, s); err != nil {
 		return err
 	}
-	for i := range doc.Findings {
-		if x := &doc.Findings[i]; x.Suppressed == nil && reports.Grave(x.Severity, f.failOn) {
-			fmt.Fprintf(s.err, "sgadvise: there are findings at or above %s\n", f.failOn)
-			return &exitError{code: exitGate}
-		}
+	if f.failOn != "" && doc.FailsAt(f.failOn) {
+		fmt.Fprintf(s.err, "sgadvise: there are findings at or above %s\n", f.failOn)
+		return &exitError{code: exitGate}
 	}
 	return nil
 }

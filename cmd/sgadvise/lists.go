@@ -1,0 +1,63 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"slices"
+
+	"github.com/spf13/pflag"
+
+	"github.com/sgadvise/sgadvise/analyzer"
+	"github.com/sgadvise/sgadvise/analyzer/suppress"
+	reports "github.com/sgadvise/sgadvise/report"
+)
+
+// listFlags name what people write beside the policy.
+type listFlags struct {
+	suppress       []string
+	allowPermanent bool
+}
+
+func (f *listFlags) register(fs *pflag.FlagSet) {
+	fs.StringArrayVar(&f.suppress, "suppress", nil, "YAML list of accepted risks (repeatable)")
+	fs.BoolVar(&f.allowPermanent, "allow-permanent", false, "accepted risks need no day on which they expire")
+}
+
+// lists are the files of listFlags, read.
+type lists struct {
+	suppress []suppress.Entry
+	inputs   []reports.ListInput
+}
+
+// read reads the files. What is wrong with them is wrong with the configuration.
+func (f *listFlags) read() (lists, error) {
+	var out lists
+	for _, name := range f.suppress {
+		data, err := out.open("suppressions", name)
+		if err != nil {
+			return out, usageError("--suppress: %v", err)
+		}
+		entries, err := suppress.Parse(name, data, suppress.Options{Checks: analyzer.CheckNames(), AllowPermanent: f.allowPermanent})
+		if err != nil {
+			return out, usageError("%v", err)
+		}
+		out.suppress = append(out.suppress, entries...)
+	}
+	return out, nil
+}
+
+// open reads one file and lists it among the inputs.
+func (l *lists) open(kind, name string) ([]byte, error) {
+	if slices.ContainsFunc(l.inputs, func(x reports.ListInput) bool { return x.Kind == kind && x.Path == name }) {
+		return nil, fmt.Errorf("%s is named twice", name)
+	}
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return nil, namedPath(err)
+	}
+	sum := sha256.Sum256(data)
+	l.inputs = append(l.inputs, reports.ListInput{Path: name, Kind: kind, Digest: "sha256:" + hex.EncodeToString(sum[:])})
+	return data, nil
+}

@@ -87,6 +87,8 @@ var Settings = []Setting{
 	{Name: "min-fidelity", Kind: Ratio, Only: jobs},
 	{Name: "fail-on", Kind: Text, Only: jobs},
 	{Name: "require-coverage", Kind: Ratio, Only: jobs},
+	{Name: "suppress", Kind: Paths, Only: jobs},
+	{Name: "allow-permanent", Kind: Switch, Only: jobs},
 	{Name: "max-bad-rows", Kind: Whole},
 	{Name: "strict", Kind: Switch},
 	{Name: "export", Kind: Paths, Only: jobs},

@@ -20,13 +20,31 @@ type Key struct {
 // Outcome is what a table says of a key. The zero value is ready to use; every
 // decision overwrites it and reuses its memory, so what is to be kept must be
 // copied. One Outcome may serve many tables, but only one goroutine.
+//
+// An Outcome remembers what its last decision was about: keys that the same table cannot
+// tell from the one before cost a look-up and no decision. Whoever writes to it spoils
+// that.
 type Outcome struct {
 	Verdict policy.Verdict
 	Stages  []StageOutcome // the stages that were asked, in path order
+	// Changed: this may be another outcome than that of the decision before.
+	Changed bool
 
+	table   *Table // of the last decision
+	kind    kind
+	key     Key
 	near    []near
 	scratch []uint64
 }
+
+// kind is which of the three decisions was asked for.
+type kind uint8
+
+const (
+	firstDenial kind = iota
+	allStages
+	packetOnly
+)
 
 // StageOutcome is what one stage says of a key. Its fields mean what those of
 // [policy.StageDecision] mean.
@@ -41,21 +59,36 @@ type StageOutcome struct {
 	Possible []int32 // ascending
 }
 
-// near remembers where a stage found its last key.
-type near struct{ localPort, remotePort, local4, remote4, local6, remote6 int }
+// near remembers where a stage found its last key, and, for a table that decides again,
+// the place of the key whose outcome is still there.
+type near struct {
+	localPort, remotePort, local4, remote4, local6, remote6 int
+
+	place place
+	valid bool
+}
+
+// place is where a key lies in a stage. Keys in the same place have the same outcome.
+type place struct {
+	service             uint8
+	anyLocal, anyRemote bool // every box holds the address; the row is not used
+	// The rows; that of a port is not used where no box restricts it.
+	localPort, remotePort rowID
+	local, remote         rowID
+}
 
 // Decide says what the path does with the new connection k, as [policy.Decide]
 // does: out.Stages ends with the stage that denied.
-func (t *Table) Decide(k *Key, out *Outcome) { t.decide(k, out, false, false) }
+func (t *Table) Decide(k *Key, out *Outcome) { t.decide(k, out, firstDenial) }
 
 // DecideAll is Decide, except that a denial does not end out.Stages: later stages
 // are asked as if the earlier ones had allowed. The verdict is the same.
 // [policy.AllowAll] ends it all the same, because then no later stage applies.
-func (t *Table) DecideAll(k *Key, out *Outcome) { t.decide(k, out, false, true) }
+func (t *Table) DecideAll(k *Key, out *Outcome) { t.decide(k, out, allStages) }
 
 // DecidePacket says what the stateless stages do with a packet that opens nothing,
 // as [policy.DecidePacket] does. The table must be of the packet's direction.
-func (t *Table) DecidePacket(k *Key, out *Outcome) { t.decide(k, out, true, false) }
+func (t *Table) DecidePacket(k *Key, out *Outcome) { t.decide(k, out, packetOnly) }
 
 // Others says what all stages in o but Stages[i] say together: whether Stages[i]
 // matters to the path. It is complete only after [Table.DecideAll].
@@ -73,45 +106,69 @@ func (o *Outcome) Others(i int) policy.Verdict {
 	return v
 }
 
-func (t *Table) decide(k *Key, out *Outcome, statelessOnly, all bool) {
-	out.Verdict = policy.Allowed
-	out.Stages = out.Stages[:0]
+func (t *Table) decide(k *Key, out *Outcome, kind kind) {
+	again := out.table == t && out.kind == kind
+	out.Changed = false
+	if again && out.key == *k {
+		return
+	}
+	asked := len(out.Stages)
+	out.table, out.kind, out.key = t, kind, *k
+	out.Verdict, out.Stages = policy.Allowed, out.Stages[:0]
 	for len(out.near) < len(t.stages) {
 		out.near = append(out.near, near{})
 	}
 	for i := range t.stages {
 		s := &t.stages[i]
-		if statelessOnly && s.stateful {
+		if kind == packetOnly && s.stateful {
 			continue
 		}
-		so := out.add()
-		so.Stage = int32(i)
-		s.decide(k, &out.near[i], out.words(2*s.words), so)
+		at := &out.near[i]
+		at.valid = at.valid && again
+		was := at.place
+		s.find(k, at)
+		so := out.next()
+		if !at.valid || was != at.place {
+			*so = StageOutcome{Stage: int32(i), Winners: so.Winners[:0], Possible: so.Possible[:0]}
+			s.decide(&at.place, out.words(2*s.words), so)
+			at.valid = true
+			out.Changed = true
+		}
 		switch {
 		case so.Verdict == policy.Denied:
 			out.Verdict = policy.Denied
-			if !all {
+			if kind != allStages {
+				out.settle(t, i, again, asked)
 				return
 			}
 		case so.Verdict == policy.Unknown && out.Verdict == policy.Allowed:
 			out.Verdict = policy.Unknown
 		}
 		if so.Action == policy.AllowAll {
+			out.settle(t, i, again, asked)
 			return
 		}
 	}
+	out.settle(t, len(t.stages), again, asked)
 }
 
-// add lengthens o.Stages by one, keeping the memory of a former entry.
-func (o *Outcome) add() *StageOutcome {
+// settle ends a decision that asked no stage of t after stage last. Where the table or the
+// kind is another one than before, what those stages said then is worth nothing.
+func (o *Outcome) settle(t *Table, last int, again bool, asked int) {
+	o.Changed = o.Changed || !again || len(o.Stages) != asked
+	for i := last + 1; i < len(t.stages) && !again; i++ {
+		o.near[i].valid = false
+	}
+}
+
+// next lengthens o.Stages by one, keeping what was there.
+func (o *Outcome) next() *StageOutcome {
 	if n := len(o.Stages); n < cap(o.Stages) {
 		o.Stages = o.Stages[:n+1]
 	} else {
 		o.Stages = append(o.Stages, StageOutcome{})
 	}
-	so := &o.Stages[len(o.Stages)-1]
-	*so = StageOutcome{Winners: so.Winners[:0], Possible: so.Possible[:0]}
-	return so
+	return &o.Stages[len(o.Stages)-1]
 }
 
 func (o *Outcome) words(n int) []uint64 {
@@ -145,28 +202,41 @@ func (sd *side) find(a flow.Addr, near4, near6 *int) (id rowID, all bool) {
 	return sd.none, false
 }
 
-// decide fills out for k. scratch has room for two rows.
-func (s *stage) decide(k *Key, at *near, scratch []uint64, out *StageOutcome) {
-	remote, anyRemote := s.remote.find(k.Remote, &at.remote4, &at.remote6)
-	if s.exempt >= 0 && !anyRemote && s.row(remote)[s.exempt>>6]>>(s.exempt&63)&1 != 0 {
+// find sets the place of k.
+func (s *stage) find(k *Key, at *near) {
+	p := &at.place
+	p.remote, p.anyRemote = s.remote.find(k.Remote, &at.remote4, &at.remote6)
+	p.local, p.anyLocal = s.local.find(k.Local, &at.local4, &at.local6)
+	p.service, p.localPort, p.remotePort = s.serviceOf[k.Proto], 0, 0
+	sv := &s.services[p.service]
+	if !sv.ports {
+		return
+	}
+	if len(sv.local) > 0 {
+		at.localPort = sv.local.find(uint32(k.LocalPort), at.localPort)
+		p.localPort = sv.local[at.localPort].row
+	}
+	if len(sv.remote) > 0 {
+		at.remotePort = sv.remote.find(uint32(k.RemotePort), at.remotePort)
+		p.remotePort = sv.remote[at.remotePort].row
+	}
+}
+
+// decide fills out for keys at p. scratch has room for two rows.
+func (s *stage) decide(p *place, scratch []uint64, out *StageOutcome) {
+	if s.exempt >= 0 && !p.anyRemote && s.row(p.remote)[s.exempt>>6]>>(s.exempt&63)&1 != 0 {
 		out.Skipped, out.Verdict, out.Action, out.Next = true, policy.Allowed, policy.Allow, policy.Allow
 		return
 	}
-	local, anyLocal := s.local.find(k.Local, &at.local4, &at.local6)
-
 	// The boxes of the service.
-	sv := &s.services[s.serviceOf[k.Proto]]
+	sv := &s.services[p.service]
 	sure := scratch[:s.words]
 	copy(sure, s.row(sv.protos))
-	if sv.ports {
-		if len(sv.local) > 0 {
-			at.localPort = sv.local.find(uint32(k.LocalPort), at.localPort)
-			and(sure, s.row(sv.local[at.localPort].row))
-		}
-		if len(sv.remote) > 0 {
-			at.remotePort = sv.remote.find(uint32(k.RemotePort), at.remotePort)
-			and(sure, s.row(sv.remote[at.remotePort].row))
-		}
+	if len(sv.local) > 0 {
+		and(sure, s.row(p.localPort))
+	}
+	if len(sv.remote) > 0 {
+		and(sure, s.row(p.remotePort))
 	}
 
 	// What matches at least perhaps; nil: nothing is in doubt.
@@ -174,21 +244,21 @@ func (s *stage) decide(k *Key, at *near, scratch []uint64, out *StageOutcome) {
 	if sv.inType || s.local.doubt || s.remote.doubt {
 		maybe = scratch[s.words : 2*s.words]
 		copy(maybe, sure)
-		if !anyLocal {
-			andEither(maybe, s.row(local), s.row(s.local.open))
+		if !p.anyLocal {
+			andEither(maybe, s.row(p.local), s.row(s.local.open))
 		}
-		if !anyRemote {
-			andEither(maybe, s.row(remote), s.row(s.remote.open))
+		if !p.anyRemote {
+			andEither(maybe, s.row(p.remote), s.row(s.remote.open))
 		}
 		if sv.inType {
 			andNot(sure, s.row(sv.typed))
 		}
 	}
-	if !anyLocal {
-		and(sure, s.row(local))
+	if !p.anyLocal {
+		and(sure, s.row(p.local))
 	}
-	if !anyRemote {
-		and(sure, s.row(remote))
+	if !p.anyRemote {
+		and(sure, s.row(p.remote))
 	}
 	if s.hasNext {
 		s.dropPassedOn(sure, maybe)

@@ -17,14 +17,15 @@ import (
 type checker struct {
 	path  []policy.Stage
 	table *Table
-	out   Outcome // reused, as a worker does
+	out   Outcome             // reused for all kinds
+	kept  map[string]*Outcome // the same, one for each kind of decision
 	refs  []policy.Ref
 	ids   map[policy.Ref]int32
 }
 
 // newChecker numbers the rules of path in an order unrelated to that of their refs.
 func newChecker(path []policy.Stage) *checker {
-	c := &checker{path: path, ids: make(map[policy.Ref]int32)}
+	c := &checker{path: path, ids: make(map[policy.Ref]int32), kept: make(map[string]*Outcome)}
 	add := func(r policy.Ref) {
 		if _, ok := c.ids[r]; !ok {
 			c.ids[r] = int32(len(c.refs))
@@ -43,44 +44,64 @@ func newChecker(path []policy.Stage) *checker {
 	return c
 }
 
-// check reports the first difference for k, in all three kinds of decision.
+// check reports the first difference for k, in all three kinds of decision, and whether an
+// outcome that is said not to have changed did.
 func (c *checker) check(k *Key) error {
 	conn := policy.Conn{Proto: k.Proto, Local: k.Local.Netip(), Remote: k.Remote.Netip(),
 		LocalPort: k.LocalPort, RemotePort: k.RemotePort, ICMP: policy.AnyICMP}
-	c.table.Decide(k, &c.out)
-	want := policy.Decide(c.path, &conn)
-	if err := c.same(want.Verdict, want.Stages); err != nil {
-		return fmt.Errorf("Decide(%+v): %w", conn, err)
-	}
-	c.table.DecidePacket(k, &c.out)
-	want = policy.DecidePacket(c.path, &conn)
-	if err := c.same(want.Verdict, want.Stages); err != nil {
-		return fmt.Errorf("DecidePacket(%+v): %w", conn, err)
-	}
-	c.table.DecideAll(k, &c.out)
-	verdict := policy.Decide(c.path, &conn).Verdict
-	var stages []policy.StageDecision
-	for i := range c.path {
-		stages = append(stages, c.path[i].Decide(&conn))
-		if stages[i].Action == policy.AllowAll {
-			break
+	for _, f := range [3]struct {
+		kind   string
+		decide func(*Key, *Outcome)
+		want   func() (policy.Verdict, []policy.StageDecision)
+	}{
+		{"Decide", c.table.Decide, func() (policy.Verdict, []policy.StageDecision) {
+			d := policy.Decide(c.path, &conn)
+			return d.Verdict, d.Stages
+		}},
+		{"DecidePacket", c.table.DecidePacket, func() (policy.Verdict, []policy.StageDecision) {
+			d := policy.DecidePacket(c.path, &conn)
+			return d.Verdict, d.Stages
+		}},
+		{"DecideAll", c.table.DecideAll, func() (policy.Verdict, []policy.StageDecision) {
+			var stages []policy.StageDecision
+			for i := range c.path {
+				stages = append(stages, c.path[i].Decide(&conn))
+				if stages[i].Action == policy.AllowAll {
+					break
+				}
+			}
+			return policy.Decide(c.path, &conn).Verdict, stages
+		}},
+	} {
+		verdict, stages := f.want()
+		kept := c.kept[f.kind]
+		if kept == nil {
+			kept = new(Outcome)
+			c.kept[f.kind] = kept
 		}
-	}
-	if err := c.same(verdict, stages); err != nil {
-		return fmt.Errorf("DecideAll(%+v): %w", conn, err)
+		was := fmt.Sprintf("%v %+v", kept.Verdict, kept.Stages)
+		for _, out := range [2]*Outcome{&c.out, kept} {
+			f.decide(k, out)
+			if err := c.same(out, verdict, stages); err != nil {
+				return fmt.Errorf("%s(%+v): %w", f.kind, conn, err)
+			}
+		}
+		if is := fmt.Sprintf("%v %+v", kept.Verdict, kept.Stages); !kept.Changed && is != was {
+			return fmt.Errorf("%s(%+v): not changed, and %s after %s", f.kind, conn, is, was)
+		}
 	}
 	return nil
 }
 
-func (c *checker) same(verdict policy.Verdict, want []policy.StageDecision) error {
-	if c.out.Verdict != verdict {
-		return fmt.Errorf("verdict %v, want %v", c.out.Verdict, verdict)
+func (c *checker) same(out *Outcome, verdict policy.Verdict, want []policy.StageDecision) error {
+	if out.Verdict != verdict {
+		return fmt.Errorf("verdict %v, want %v", out.Verdict, verdict)
 	}
-	if len(c.out.Stages) != len(want) {
-		return fmt.Errorf("%d stages, want %d", len(c.out.Stages), len(want))
+	if len(out.Stages) != len(want) {
+		return fmt.Errorf("%d stages, want %d", len(out.Stages), len(want))
 	}
 	for i := range want {
-		g, w := &c.out.Stages[i], &want[i]
+		g, w := &out.Stages[i], &want[i]
 		if c.path[g.Stage].Name != w.Stage || g.Skipped != w.Skipped || g.Decisive != w.Decisive ||
 			g.Verdict != w.Verdict || g.Action != w.Action || g.Next != w.Next ||
 			!c.sameRules(g.Winners, w.Winners) || !c.sameRules(g.Possible, w.Possible) {
@@ -305,8 +326,16 @@ func TestDecideIsPolicyDecide(t *testing.T) {
 			}
 			c := newChecker(path)
 			b := boundsOf(path)
+			var last Key
 			for range shape.keys {
 				k := b.key(rng)
+				switch rng.IntN(4) { // often a neighbour of the last
+				case 0:
+					k.Local, k.Remote = last.Local, last.Remote
+				case 1:
+					k.Proto, k.LocalPort, k.RemotePort = last.Proto, last.LocalPort, last.RemotePort
+				}
+				last = k
 				if err := c.check(&k); err != nil {
 					t.Fatalf("seed %d, %d rules, path %d: %v\npath: %+v", seed, shape.rules, p, err, path)
 				}

@@ -16,7 +16,7 @@ import (
 	"github.com/sgadvise/sgadvise/ingest/flow"
 )
 
-var ignoreMemory = cmpopts.IgnoreUnexported(Outcome{})
+var ignoreMemory = cmp.Options{cmpopts.IgnoreUnexported(Outcome{}), cmpopts.IgnoreFields(Outcome{}, "Changed")}
 
 func addr(s string) flow.Addr { return flow.AddrFrom(netip.MustParseAddr(s)) }
 

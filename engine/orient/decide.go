@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/sgadvise/sgadvise/ingest/flow"
 	"github.com/sgadvise/sgadvise/ingest/store"
@@ -26,63 +27,50 @@ type Env struct {
 // Decide returns an opinion for every row of c, in order. The result does not depend
 // on the number of workers.
 func Decide(c *store.Connections, env Env) []Opinion {
-	d := &decider{c: c, env: env, ops: make([]Opinion, c.Len()), ranges: ranges(c)}
+	d := newDecider(c, env)
 	d.parallel(d.local)
 	d.peers()
 	d.parallel(d.inferred)
 	return d.ops
 }
 
-// span is a half-open range of rows.
+// span is a half-open range of rows: those of one interface.
 type span struct{ lo, hi int }
 
-// ranges returns the rows of each interface.
-func ranges(c *store.Connections) map[uint32]span {
-	out := make(map[uint32]span)
-	var r store.Row
-	lo, code := 0, uint32(0)
-	for i := range c.Len() {
-		c.Row(i, &r)
-		if i == lo {
-			code = r.Interface
-		} else if r.Interface != code {
-			out[code] = span{lo, i}
-			lo, code = i, r.Interface
-		}
-	}
-	if c.Len() > lo {
-		out[code] = span{lo, c.Len()}
-	}
-	return out
+type decider struct {
+	c     *store.Connections
+	env   Env
+	ops   []Opinion
+	spans []span // by interface code
+	order []span // those with rows, the largest first, so that no worker is left alone with one at the end
 }
 
-type decider struct {
-	c      *store.Connections
-	env    Env
-	ops    []Opinion
-	ranges map[uint32]span
+func newDecider(c *store.Connections, env Env) *decider {
+	d := &decider{c: c, env: env, ops: make([]Opinion, c.Len())}
+	starts := c.Spans()
+	for i := range len(starts) - 1 {
+		s := span{starts[i], starts[i+1]}
+		d.spans = append(d.spans, s)
+		if s.lo < s.hi {
+			d.order = append(d.order, s)
+		}
+	}
+	slices.SortStableFunc(d.order, func(a, b span) int { return cmp.Compare(b.hi-b.lo, a.hi-a.lo) })
+	return d
 }
 
 // parallel runs f for the rows of every interface.
 func (d *decider) parallel(f func(worker int, s span)) {
-	var spans []span
-	for _, s := range d.ranges {
-		spans = append(spans, s)
-	}
-	// The largest first, so that no worker is left alone with one at the end.
-	slices.SortFunc(spans, func(a, b span) int {
-		return cmp.Or(cmp.Compare(b.hi-b.lo, a.hi-a.lo), cmp.Compare(a.lo, b.lo))
-	})
-	next := make(chan span, len(spans))
-	for _, s := range spans {
-		next <- s
-	}
-	close(next)
+	var next atomic.Int64
 	var wg sync.WaitGroup
 	for w := range max(1, d.env.Workers) {
 		wg.Go(func() {
-			for s := range next {
-				f(w, s)
+			for {
+				n := int(next.Add(1)) - 1
+				if n >= len(d.order) {
+					return
+				}
+				f(w, d.order[n])
 			}
 		})
 	}
@@ -98,7 +86,7 @@ func (d *decider) local(worker int, s span) {
 		open := false
 		for t := range talks {
 			for _, i := range talks[t].rows {
-				d.c.Row(i, &r)
+				d.c.Head(i, &r)
 				switch {
 				case r.Side == flow.DirectionUnknown:
 				case r.Class == flow.Opener:
@@ -122,7 +110,7 @@ func (d *decider) local(worker int, s span) {
 				if d.ops[i].Method != ByNothing {
 					continue
 				}
-				d.c.Row(i, &r)
+				d.c.Head(i, &r)
 				if r.Side == flow.DirectionUnknown {
 					continue
 				}
@@ -153,17 +141,19 @@ func (d *decider) peers() {
 	if d.env.Peer == nil {
 		return
 	}
-	var mu sync.Mutex
-	found := make(map[int]Opinion)
-	d.parallel(func(_ int, s span) {
-		mine := make(map[int]Opinion)
+	type answer struct {
+		row    int
+		opener flow.Direction
+	}
+	found := make([][]answer, max(1, d.env.Workers))
+	d.parallel(func(worker int, s span) {
 		var r store.Row
 		var far farLog
 		for i := s.lo; i < s.hi; i++ {
 			if d.ops[i].Method.Proven() {
 				continue
 			}
-			d.c.Row(i, &r)
+			d.c.Head(i, &r)
 			if r.Side == flow.DirectionUnknown || !r.Proto.HasPorts() {
 				continue
 			}
@@ -171,17 +161,14 @@ func (d *decider) peers() {
 				far.read(d, &r)
 			}
 			if dir := far.opener(&r); dir != flow.DirectionUnknown {
-				mine[i] = Opinion{dir, ByPeer, false}
+				found[worker] = append(found[worker], answer{i, dir})
 			}
 		}
-		mu.Lock()
-		defer mu.Unlock()
-		for i, o := range mine {
-			found[i] = o
-		}
 	})
-	for i, o := range found {
-		d.ops[i] = o
+	for _, answers := range found {
+		for _, a := range answers {
+			d.ops[a.row] = Opinion{a.opener, ByPeer, false}
+		}
 	}
 }
 
@@ -205,12 +192,12 @@ func (f *farLog) read(d *decider, r *store.Row) {
 	if !ok || peer == r.Interface {
 		return
 	}
-	s := d.ranges[peer]
+	s := d.spans[peer]
 	var x store.Row
 	lo := s.lo
 	for hi := s.hi; lo < hi; { // first row of (protocol, remote = our address)
 		m := int(uint(lo+hi) >> 1)
-		d.c.Row(m, &x)
+		d.c.Head(m, &x)
 		if cmp.Or(cmp.Compare(x.Proto, r.Proto), x.Remote.Compare(r.Local)) < 0 {
 			lo = m + 1
 		} else {
@@ -218,7 +205,7 @@ func (f *farLog) read(d *decider, r *store.Row) {
 		}
 	}
 	for i := lo; i < s.hi; i++ {
-		d.c.Row(i, &x)
+		d.c.Head(i, &x)
 		if x.Proto != r.Proto || x.Remote != r.Local {
 			break
 		}
@@ -271,7 +258,7 @@ func (d *decider) inferred(_ int, s span) {
 				guess = talks[t].guess(proto, remote, ends)
 			}
 			for _, i := range talks[t].rows {
-				d.c.Row(i, &r)
+				d.c.Head(i, &r)
 				if d.ops[i].Method == ByNothing && r.Side != flow.DirectionUnknown {
 					d.ops[i] = guess
 				}
@@ -294,7 +281,7 @@ func (d *decider) inferred(_ int, s span) {
 				if d.ops[i].Method != ByNothing {
 					continue
 				}
-				d.c.Row(i, &r)
+				d.c.Head(i, &r)
 				switch {
 				case r.Side == flow.DirectionUnknown:
 				case k.method != ByNothing:

@@ -36,13 +36,15 @@ func Readings(dst []Reading, r *store.Row, o Opinion) []Reading {
 				// The flags say which end of the packet opened, only not which end is ours.
 				continue
 			}
-			dst = append(dst, read(r, packet, opener))
+			dst = append(dst, Read(r, packet, opener))
 		}
 	}
 	return dst
 }
 
-func read(r *store.Row, packet, opener flow.Direction) Reading {
+// Read returns the reading of r whose own packets ran in direction packet, and whose
+// connection was opened in direction opener.
+func Read(r *store.Row, packet, opener flow.Direction) Reading {
 	x := Reading{Opener: opener, Packet: packet, Local: r.Local, Remote: r.Remote,
 		LocalPort: r.LocalPort, RemotePort: r.RemotePort}
 	client := r.Client

@@ -24,22 +24,25 @@ func (d *decider) hosts(s span, f func(proto flow.Proto, remote flow.Addr, talks
 	var r store.Row
 	var talks []talk
 	for lo := s.lo; lo < s.hi; {
-		d.c.Row(lo, &r)
+		d.c.Head(lo, &r)
 		proto, remote := r.Proto, r.Remote
 		for i := range talks {
 			talks[i].rows = talks[i].rows[:0]
 		}
-		n := 0
+		n, last := 0, 0
 		var index map[talkKey]int
 		hi := lo
 		for ; hi < s.hi; hi++ {
-			d.c.Row(hi, &r)
+			d.c.Head(hi, &r)
 			if r.Proto != proto || r.Remote != remote {
 				break
 			}
 			k := keyOf(&r)
 			at := -1
-			if index == nil {
+			switch {
+			case n > 0 && talks[last].key() == k: // as a rule, as rows are ordered
+				at = last
+			case index == nil:
 				for i := range talks[:n] {
 					if talks[i].key() == k {
 						at = i
@@ -52,8 +55,10 @@ func (d *decider) hosts(s span, f func(proto flow.Proto, remote flow.Addr, talks
 						index[talks[i].key()] = i
 					}
 				}
-			} else if i, ok := index[k]; ok {
-				at = i
+			default:
+				if i, ok := index[k]; ok {
+					at = i
+				}
 			}
 			if at < 0 {
 				at = n
@@ -68,6 +73,7 @@ func (d *decider) hosts(s span, f func(proto flow.Proto, remote flow.Addr, talks
 				}
 			}
 			talks[at].add(hi, &r)
+			last = at
 		}
 		f(proto, remote, talks[:n])
 		lo = hi

@@ -92,31 +92,10 @@ func (c *Connections) Len() int { return len(c.columns.iface) }
 // first era, last era.
 func (c *Connections) Row(i int, r *Row) {
 	k := &c.columns
-	*r = Row{
-		Interface:  k.iface[i],
-		Side:       flow.Direction(k.side[i]),
-		Proto:      flow.Proto(k.proto[i]),
-		Action:     flow.Action(k.action[i]),
-		Class:      flow.FlagClass(k.class[i]),
-		Client:     ClientSide(k.client[i]),
-		Local:      k.addr(k.local[i], k.family[i]&wideLocal != 0),
-		Remote:     k.addr(k.remote[i], k.family[i]&wideRemote != 0),
-		LocalPort:  k.localPort[i],
-		RemotePort: k.remotePort[i],
-		PortLo:     k.portLo[i],
-		PortHi:     k.portHi[i],
-		PortBits:   k.portBits[i],
-		Flags:      flow.TCPFlags(k.flags[i]),
-		Records:    k.records[i],
-		Packets:    k.packets[i],
-		Bytes:      k.bytes[i],
-		First:      k.first[i],
-		Last:       k.last[i],
-		Days:       k.days[i],
-	}
-	if k.eraLo != nil {
-		r.EraLo, r.EraHi = k.eraLo[i], k.eraHi[i]
-	}
+	c.Head(i, r)
+	r.Flags = flow.TCPFlags(k.flags[i])
+	r.Records, r.Packets, r.Bytes = k.records[i], k.packets[i], k.bytes[i]
+	r.First, r.Last, r.Days = k.first[i], k.last[i], k.days[i]
 }
 
 // Interfaces returns the names that Row.Interface indexes, ascending. It includes

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/sgadvise/sgadvise/engine/classify"
+	"github.com/sgadvise/sgadvise/engine/orient"
 	"github.com/sgadvise/sgadvise/engine/policy"
 	"github.com/sgadvise/sgadvise/ingest/flow"
 	"github.com/sgadvise/sgadvise/ingest/store"
@@ -15,34 +16,54 @@ import (
 // connect groups the entries of one interface into connections and credits the rules
 // that decide them.
 func (w *worker) connect(p *part, i int32) {
-	slices.SortFunc(w.entries, func(a, b entry) int {
-		return cmp.Or(cmp.Compare(a.opener, b.opener), cmp.Compare(a.proto, b.proto), a.remote.Compare(b.remote),
-			cmp.Compare(a.port, b.port), cmp.Compare(a.portHi, b.portHi), cmp.Compare(a.action, b.action),
-			cmp.Compare(a.row, b.row), cmp.Compare(a.reading.Packet, b.reading.Packet))
-	})
-	for lo := 0; lo < len(w.entries); {
-		hi := lo + 1
-		for hi < len(w.entries) && w.entries[lo].sameConnection(&w.entries[hi]) {
-			hi++
+	for _, es := range w.entries {
+		sortEntries(es)
+		for lo := 0; lo < len(es); {
+			hi := lo + 1
+			for hi < len(es) && es[lo].service == es[hi].service && es[lo].sameHosts(&es[hi]) {
+				hi++
+			}
+			p.connections = append(p.connections, w.credit(p, i, es[lo:hi]))
+			lo = hi
 		}
-		p.connections = append(p.connections, w.credit(p, i, w.entries[lo:hi]))
-		lo = hi
+	}
+}
+
+// sortEntries sorts entries of one direction by protocol, remote address, service, row,
+// and direction of the packets. They come in the order of rows, so that only those of
+// one pair of hosts have to be sorted, few as a rule; entries of rows whose local side is
+// not known may be anywhere.
+func sortEntries(es []entry) {
+	byService := func(a, b entry) int {
+		return cmp.Or(cmp.Compare(a.service, b.service), cmp.Compare(a.row, b.row), cmp.Compare(a.packet, b.packet))
+	}
+	byHosts := func(a, b *entry) int { return cmp.Or(cmp.Compare(a.proto, b.proto), a.remote.Compare(b.remote)) }
+	for lo, hi := 0, 0; lo < len(es); lo = hi {
+		sorted := true
+		for hi = lo + 1; hi < len(es) && es[hi].sameHosts(&es[lo]); hi++ {
+			sorted = sorted && es[hi-1].service <= es[hi].service
+		}
+		if hi < len(es) && byHosts(&es[lo], &es[hi]) > 0 {
+			slices.SortFunc(es, func(a, b entry) int { return cmp.Or(byHosts(&a, &b), byService(a, b)) })
+			return
+		}
+		if !sorted {
+			slices.SortFunc(es[lo:hi], byService)
+		}
 	}
 }
 
 // credit makes the connection that all entries in es belong to.
 func (w *worker) credit(p *part, i int32, es []entry) Connection {
 	e := &es[0]
-	c := Connection{Interface: i, Direction: e.opener, Proto: e.proto, Action: e.action, Remote: e.remote, Port: e.port, PortHi: e.portHi,
-		Answered: e.proto != flow.TCP}
-	w.marks.reset()
+	c := Connection{Interface: i, Direction: e.opener, Proto: e.proto, Action: e.action(), Remote: e.remote, Port: e.port(), PortHi: e.portHi(),
+		Verdict: e.verdict, GroupVerdict: e.groupVerdict, Answered: e.proto != flow.TCP, Signature: e.mark}
 	passed := false // any of its packets
-	t := &w.e.paths.tables[w.e.paths.class[i]]
 	cut := w.e.cut(i)
 	var r store.Row
 	for n := range es {
 		e = &es[n]
-		w.e.c.Row(e.row, &r)
+		w.e.c.Row(int(e.row), &r)
 		if n == 0 {
 			c.First, c.Last = r.First, r.Last
 		}
@@ -53,21 +74,17 @@ func (w *worker) credit(p *part, i int32, es []entry) Connection {
 		if r.Action == flow.Accept {
 			passed = true
 			bareReset := r.Class == flow.Midlife && r.Flags&(flow.FIN|flow.SYN|flow.RST) == flow.RST
-			if e.reading.IsReply() || r.Class == flow.Midlife {
+			if e.packet != e.opener || r.Class == flow.Midlife {
 				c.Answered = c.Answered || !bareReset
 			}
 		}
-
-		if !cut {
-			w.mark(t, e, &r, &w.marks)
-			if n == 0 {
-				c.Verdict, c.GroupVerdict = w.request.all, w.request.stateful
-			}
-			continue
+		if cut && n == 0 {
+			x := e.reading(&r)
+			j := w.request(&w.e.paths.tables[w.e.paths.class[i]], e.proto, &x)
+			c.Verdict, c.GroupVerdict = j.all, j.stateful
 		}
-		if n == 0 {
-			t[side(e.opener)].connection(e.proto, &e.reading, &w.request)
-			c.Verdict, c.GroupVerdict = w.request.all, w.request.stateful
+		if !cut {
+			c.Signature = w.union(c.Signature, e.mark)
 		}
 	}
 	if cut {
@@ -76,31 +93,57 @@ func (w *worker) credit(p *part, i int32, es []entry) Connection {
 			p.former++
 		}
 		c.Carried = carried && passed
+		c.Signature = w.intern()
 	}
 	if c.Action == flow.Accept && !passed {
 		// Nothing but rejected answers: to what, nobody saw. Anyone can send those.
 		c.Action = flow.Reject
 	}
-	c.Signature = w.intern()
 	return c
 }
 
-// mark adds to m the rules of t that decide row r, read as e says.
-func (w *worker) mark(t *[2]compiled, e *entry, r *store.Row, m *marks) {
-	t[side(e.opener)].connection(e.proto, &e.reading, &w.request)
+// marked remembers what the last judgements, by their serial numbers, credited.
+type marked struct {
+	request, packet uint64
+	mark            int32
+}
+
+// markOf returns the number of the signature that row r alone, read as x, credits in t.
+func (w *worker) markOf(t *[2]compiled, r *store.Row, x *orient.Reading, certain bool) int32 {
+	request, packet := w.request(t, r.Proto, x).serial, uint64(0)
+	if x.IsReply() {
+		packet = w.packet(t, r.Proto, x).serial
+	}
+	index := func(b bool) int {
+		if b {
+			return 1
+		}
+		return 0
+	}
+	m := &w.marked[side(x.Opener)][side(x.Packet)][index(r.Action == flow.Accept)][index(certain)]
+	if m.request != request || m.packet != packet || request == 0 {
+		w.marks.reset()
+		w.mark(t, r, x, certain, &w.marks)
+		*m = marked{request, packet, w.intern()}
+	}
+	return m.mark
+}
+
+// mark adds to m the rules of t that decide row r, read as x.
+func (w *worker) mark(t *[2]compiled, r *store.Row, x *orient.Reading, certain bool, m *marks) {
+	request := w.request(t, r.Proto, x)
 	switch {
 	case r.Action == flow.Accept:
-		m.accepted(&w.request, e.certain)
-	case !e.reading.IsReply():
-		m.rejected(&w.request, t[side(e.opener)].stages, e.certain)
+		m.accepted(request, certain)
+	case !x.IsReply():
+		m.rejected(request, t[side(x.Opener)].stages, certain)
 	}
-	if e.reading.IsReply() {
-		back := &t[side(e.reading.Packet)]
-		back.packet(e.proto, &e.reading, &w.packet)
+	if x.IsReply() {
+		packet := w.packet(t, r.Proto, x)
 		if r.Action == flow.Accept {
-			m.accepted(&w.packet, e.certain)
-		} else if w.request.stateful != policy.Denied {
-			m.rejected(&w.packet, back.stages, e.certain && w.request.stateful == policy.Allowed)
+			m.accepted(packet, certain)
+		} else if request.stateful != policy.Denied {
+			m.rejected(packet, t[side(x.Packet)].stages, certain && request.stateful == policy.Allowed)
 		}
 	}
 }
@@ -207,6 +250,24 @@ func (w *worker) intern() int32 {
 	return n
 }
 
+// union returns the worker's number for the signature of what credits a and b.
+func (w *worker) union(a, b int32) int32 {
+	if a == b {
+		return a
+	}
+	n, ok := w.unions[[2]int32{a, b}]
+	if !ok {
+		w.marks.reset()
+		for _, s := range [2]*Signature{&w.sigList[a], &w.sigList[b]} {
+			w.marks.hits, w.marks.decisive = append(w.marks.hits, s.Hits...), append(w.marks.decisive, s.Decisive...)
+			w.marks.possible = append(w.marks.possible, s.Possible...)
+		}
+		n = w.intern()
+		w.unions[[2]int32{a, b}] = n
+	}
+	return n
+}
+
 func keep(s []int32) []int32 { return append([]int32(nil), s...) }
 
 // sum adds without wrapping.
@@ -217,155 +278,7 @@ func sum(a, b uint64) uint64 {
 	return a + b
 }
 
-// merge joins the parts in interface order.
-func (e *replayer) merge(parts []part) *Result {
-	res := &Result{Snapshot: e.snap, Store: e.c, History: e.hist, Openers: e.openers, Ledger: e.c.Ledger()}
-	numbers := make(map[*worker][]int32)
-	known := make(map[string]int32)
-	for i := range parts {
-		p := &parts[i]
-		res.Ledger.Merge(&p.ledger)
-		for m, n := range p.orientation {
-			res.Orientation[m] += n
-		}
-		res.Former += p.former
-		res.Outlived = sum(res.Outlived, p.fidelity.Outlived)
-		res.RejectedBy.add(&p.rejected)
-		res.Undecided = append(res.Undecided, p.undecided...)
-		if p.fidelity.Judged > 0 {
-			res.Fidelity.Judged += p.fidelity.Judged
-			res.Fidelity.Agree += p.fidelity.Agree
-			res.Fidelity.Interfaces = append(res.Fidelity.Interfaces, p.fidelity)
-		}
-		if p.owner == nil {
-			continue
-		}
-		// Number the signatures by first use, so that no worker shows.
-		own := numbers[p.owner]
-		if own == nil {
-			own = slices.Repeat([]int32{-1}, len(p.owner.sigList))
-			numbers[p.owner] = own
-		}
-		number := func(signature *int32) {
-			if own[*signature] < 0 {
-				s := p.owner.sigList[*signature]
-				k := s.key()
-				n, ok := known[k]
-				if !ok {
-					n = int32(len(res.Signatures))
-					known[k] = n
-					res.Signatures = append(res.Signatures, s)
-				}
-				own[*signature] = n
-			}
-			*signature = own[*signature]
-		}
-		for j := range p.connections {
-			number(&p.connections[j].Signature)
-		}
-		for j := range p.parts {
-			number(&p.parts[j].Signature)
-			p.parts[j].Connection += int32(len(res.Connections))
-		}
-		res.Connections, res.Parts = append(res.Connections, p.connections...), append(res.Parts, p.parts...)
-		p.connections, p.parts = nil, nil
-	}
-	slices.SortFunc(res.Undecided, compareUndecided)
-	res.Undecided = res.Undecided[:min(len(res.Undecided), maxUndecided)]
-	res.Rules, res.Usage = e.paths.rules, e.usage(res)
-	res.checkSum()
-	return res
-}
-
-func (s *Signature) key() string {
-	var b []byte
-	for _, l := range [3][]int32{s.Hits, s.Decisive, s.Possible} {
-		b = binary.AppendUvarint(b, uint64(len(l)))
-		for _, id := range l {
-			b = binary.AppendUvarint(b, uint64(id+1))
-		}
-	}
-	return string(b)
-}
-
 func compareUndecided(a, b Undecided) int {
 	return cmp.Or(cmp.Compare(b.Records, a.Records), strings.Compare(a.Interface, b.Interface), cmp.Compare(a.Proto, b.Proto),
 		a.Local.Compare(b.Local), a.Remote.Compare(b.Remote), cmp.Compare(a.LocalPort, b.LocalPort), cmp.Compare(a.RemotePort, b.RemotePort))
-}
-
-// usage sums up what the connections say of each rule.
-func (e *replayer) usage(res *Result) []Usage {
-	all := make([]Usage, len(e.paths.rules))
-	for i, r := range e.paths.rules {
-		all[i].Ref = r.Ref
-	}
-	lastInterface := slices.Repeat([]int32{-1}, len(all))
-	for i := range res.Connections {
-		c := &res.Connections[i]
-		s := &res.Signatures[c.Signature]
-		for _, id := range s.Hits {
-			u, seen := &all[id], res.Seen(i, id)
-			if u.Hits == 0 {
-				u.First, u.Last = seen.First, seen.Last
-			}
-			u.Hits++
-			u.First, u.Last, u.Days = min(u.First, seen.First), max(u.Last, seen.Last), u.Days|seen.Days
-			u.Records, u.Packets, u.Bytes = sum(u.Records, seen.Records), sum(u.Packets, seen.Packets), sum(u.Bytes, seen.Bytes)
-			if c.Answered {
-				u.Answered++
-			}
-			if lastInterface[id] != c.Interface {
-				lastInterface[id] = c.Interface
-				u.Interfaces++
-			}
-		}
-		for _, id := range s.Decisive {
-			all[id].Decisive++
-			if c.Proven {
-				all[id].Proven++
-			}
-		}
-		for _, id := range s.Possible {
-			all[id].Possible++
-		}
-	}
-	countPeers(res, all)
-
-	return all
-}
-
-// countPeers counts the distinct remote addresses of each rule's hits: connections
-// are visited address by address, so a stamp a rule is all the memory it takes.
-func countPeers(res *Result, all []Usage) {
-	ids := make(map[flow.Addr]int32)
-	start := []int32{0}
-	for i := range res.Connections {
-		a := res.Connections[i].Remote
-		id, ok := ids[a]
-		if !ok {
-			id = int32(len(ids))
-			ids[a] = id
-			start = append(start, 0)
-		}
-		start[id+1]++
-	}
-	for i := 1; i < len(start); i++ {
-		start[i] += start[i-1]
-	}
-	order := make([]int32, len(res.Connections))
-	for i := range res.Connections {
-		id := ids[res.Connections[i].Remote]
-		order[start[id]] = int32(i)
-		start[id]++
-	}
-	stamp := make([]flow.Addr, len(all))
-	for _, i := range order {
-		c := &res.Connections[i]
-		for _, id := range res.Signatures[c.Signature].Hits {
-			if stamp[id] != c.Remote {
-				stamp[id] = c.Remote
-				all[id].Peers++
-			}
-		}
-	}
 }

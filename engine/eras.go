@@ -169,24 +169,32 @@ func (w *worker) best(ts []*[2]compiled, i int32, r *store.Row, x *orient.Readin
 	return d, cause
 }
 
+// dated is an entry with its time.
+type dated struct {
+	row          int
+	eraLo, eraHi uint32
+	reading      orient.Reading
+	certain      bool
+}
+
 // markEras credits the rules that decided row r, read as e says, at its time. Only rules
 // on which all paths agree that may have been in force are hits. What the present rules
 // would decide is possible: they were not all there. It reports whether rules carried
 // the row that are not there now, and whether the rules of its time did, whichever of those that may have been in force. opened
 // says that the opening of such a connection was seen at that time, or need not show.
-func (w *worker) markEras(i int32, e *entry, r *store.Row, opened bool) (former, carried bool) {
+func (w *worker) markEras(i int32, e *dated, r *store.Row, opened bool) (former, carried bool) {
 	now := &w.e.paths.tables[w.e.paths.class[i]]
 	ts, _, _ := w.inForce(i, r, &e.reading)
 	carried = !slices.ContainsFunc(ts, func(t *[2]compiled) bool { return !w.allows(t, i, r, &e.reading) })
 	if len(ts) == 1 && ts[0] == now && opened {
-		w.mark(now, e, r, &w.marks)
+		w.mark(now, r, &e.reading, e.certain, &w.marks)
 		return false, carried
 	}
 	former = true
 	last := int32(len(w.e.paths.rules))
 	for n, t := range ts {
 		w.one.reset()
-		w.mark(t, e, r, &w.one)
+		w.mark(t, r, &e.reading, e.certain, &w.one)
 		former = former && slices.Contains(w.one.hits, last)
 		w.one.drop(last)
 		w.marks.possible = append(append(w.marks.possible, w.one.hits...), w.one.possible...)
@@ -204,7 +212,7 @@ func (w *worker) markEras(i int32, e *entry, r *store.Row, opened bool) (former,
 	w.marks.hits = append(w.marks.hits, w.common.hits...)
 	w.marks.decisive = append(w.marks.decisive, w.common.decisive...)
 	w.one.reset()
-	w.mark(now, e, r, &w.one)
+	w.mark(now, r, &e.reading, e.certain, &w.one)
 	w.marks.possible = append(append(w.marks.possible, w.one.hits...), w.one.possible...)
 	return former, carried
 }
@@ -213,8 +221,16 @@ func (w *worker) markEras(i int32, e *entry, r *store.Row, opened bool) (former,
 // time: all of them in w.marks, and where they are not the same at all times, those of
 // each time in a part. It reports whether rules carried any of it that are not there
 // now, and whether the rules of the time certainly carried all of it.
-func (w *worker) creditEras(p *part, i int32, es []entry) (former, carried bool) {
-	slices.SortStableFunc(es, func(a, b entry) int { return cmp.Or(cmp.Compare(a.eraLo, b.eraLo), cmp.Compare(a.eraHi, b.eraHi)) })
+func (w *worker) creditEras(p *part, i int32, entries []entry) (former, carried bool) {
+	var r store.Row
+	es := w.dated[:0]
+	for n := range entries {
+		e := &entries[n]
+		w.e.c.Row(int(e.row), &r)
+		es = append(es, dated{int(e.row), r.EraLo, r.EraHi, e.reading(&r), e.certain})
+	}
+	w.dated = es
+	slices.SortStableFunc(es, func(a, b dated) int { return cmp.Or(cmp.Compare(a.eraLo, b.eraLo), cmp.Compare(a.eraHi, b.eraHi)) })
 	carried = true
 	w.whole.reset()
 	type time struct {
@@ -222,7 +238,6 @@ func (w *worker) creditEras(p *part, i int32, es []entry) (former, carried bool)
 		Signature
 	}
 	var times []time
-	var r store.Row
 	for lo, hi := 0, 0; lo < len(es); lo = hi {
 		var seen Seen
 		w.marks.reset()
@@ -267,7 +282,7 @@ func (w *worker) creditEras(p *part, i int32, es []entry) (former, carried bool)
 // openedBefore leaves in w.common the rules that earlier ones needed, too: row r shows a
 // connection in mid-life, which may have been opened under those. A connection is matched
 // when it is opened, never again.
-func (w *worker) openedBefore(i int32, e *entry, r *store.Row) {
+func (w *worker) openedBefore(i int32, e *dated, r *store.Row) {
 	if r.Action != flow.Accept {
 		return
 	}
@@ -275,7 +290,7 @@ func (w *worker) openedBefore(i int32, e *entry, r *store.Row) {
 		for _, t := range w.tables(i, uint32(era)) {
 			if w.allows(t, i, r, &e.reading) {
 				w.one.reset()
-				w.mark(t, e, r, &w.one)
+				w.mark(t, r, &e.reading, e.certain, &w.one)
 				w.common.keep(&w.one)
 			}
 		}

@@ -2,6 +2,8 @@ package engine
 
 import (
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"github.com/sgadvise/sgadvise/engine/classify"
 	"github.com/sgadvise/sgadvise/engine/netset"
@@ -32,11 +34,12 @@ func side(d flow.Direction) int {
 	return 0
 }
 
-// compile builds the paths of the interfaces for which used is true.
-func compile(snap *policy.Snapshot, used []bool) *paths {
+// compile builds the paths of the interfaces for which used is true, on the given number
+// of workers.
+func compile(snap *policy.Snapshot, used []bool, workers int) *paths {
 	p := &paths{class: make([]int32, len(snap.Interfaces))}
 	byKey := make(map[string]int32)
-	implicit := make(map[policy.Ref]*policy.Rule)
+	var of []*policy.Interface // by table: one of those that share it
 	for i := range snap.Interfaces {
 		p.class[i] = -1
 		if !used[i] {
@@ -46,26 +49,36 @@ func compile(snap *policy.Snapshot, used []bool) *paths {
 		key := snap.PathKey(f)
 		class, ok := byKey[key]
 		if !ok {
-			class = int32(len(p.tables))
+			class = int32(len(of))
 			byKey[key] = class
-			var t [2]compiled
-			for _, d := range [2]flow.Direction{flow.Ingress, flow.Egress} {
-				t[side(d)].stages = snap.Path(f.ID, d)
-				for _, st := range t[side(d)].stages {
-					implicit[st.DefaultRef] = defaultRule(&st, d)
-					for _, tier := range st.Tiers {
-						for i := range tier.Rules {
-							r := &tier.Rules[i]
-							if _, declared := snap.RuleIndex(r.Ref); r.Implicit && !declared && implicit[r.Ref] == nil {
-								implicit[r.Ref] = r
-							}
+			of = append(of, f)
+		}
+		p.class[i] = class
+	}
+	p.tables = make([][2]compiled, len(of))
+	each(len(of), workers, func(_, i int) {
+		for _, d := range [2]flow.Direction{flow.Ingress, flow.Egress} {
+			p.tables[i][side(d)].stages = snap.Path(of[i].ID, d)
+		}
+	})
+	implicit := make(map[policy.Ref]*policy.Rule)
+	for i := range p.tables {
+		for _, d := range [2]flow.Direction{flow.Ingress, flow.Egress} {
+			for _, st := range p.tables[i][side(d)].stages {
+				implicit[st.DefaultRef] = defaultRule(&st, d)
+				for _, tier := range st.Tiers {
+					for i := range tier.Rules {
+						r := &tier.Rules[i]
+						if !r.Implicit {
+							continue
+						}
+						if _, declared := snap.RuleIndex(r.Ref); !declared && implicit[r.Ref] == nil {
+							implicit[r.Ref] = r
 						}
 					}
 				}
 			}
-			p.tables = append(p.tables, t)
 		}
-		p.class[i] = class
 	}
 	declared := snap.Rules()
 	p.rules = slices.Clone(declared)
@@ -77,13 +90,32 @@ func compile(snap *policy.Snapshot, used []bool) *paths {
 	for i, r := range p.rules {
 		p.ids[r.Ref] = int32(i)
 	}
-	for i := range p.tables {
+	each(len(p.tables), workers, func(_, i int) {
 		for d := range p.tables[i] {
 			c := &p.tables[i][d]
 			c.table = classify.Compile(c.stages, func(r policy.Ref) (int32, bool) { id, ok := p.ids[r]; return id, ok })
 		}
-	}
+	})
 	return p
+}
+
+// each calls f with every number below n, on the given number of workers, and with the
+// number of the worker.
+func each(n, workers int, f func(worker, i int)) {
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for w := range min(n, workers) {
+		wg.Go(func() {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= n {
+					return
+				}
+				f(w, i)
+			}
+		})
+	}
+	wg.Wait()
 }
 
 // defaultRule gives the default of st the shape of a rule.
@@ -99,6 +131,8 @@ type judgement struct {
 	stateful  policy.Verdict // of the stateful stages together
 	stateless policy.Verdict // of the others
 	all       policy.Verdict
+	// serial is another number whenever this may be another judgement than the one before.
+	serial uint64
 }
 
 // key returns the look-up key of a reading.
@@ -121,19 +155,22 @@ func join(a, b policy.Verdict) policy.Verdict {
 // must be of x.Opener's direction.
 func (c *compiled) connection(proto flow.Proto, x *orient.Reading, j *judgement) {
 	k := key(proto, x)
-	c.table.DecideAll(&k, &j.out)
-	c.combine(j)
+	if c.table.DecideAll(&k, &j.out); j.out.Changed {
+		c.combine(j)
+	}
 }
 
 // packet judges the packets of reading x at the stateless stages of the path, which
 // must be of x.Packet's direction.
 func (c *compiled) packet(proto flow.Proto, x *orient.Reading, j *judgement) {
 	k := key(proto, x)
-	c.table.DecidePacket(&k, &j.out)
-	c.combine(j)
+	if c.table.DecidePacket(&k, &j.out); j.out.Changed {
+		c.combine(j)
+	}
 }
 
 func (c *compiled) combine(j *judgement) {
+	j.serial++
 	j.stateful, j.stateless, j.all = policy.Allowed, policy.Allowed, policy.Allowed
 	for i := range j.out.Stages {
 		st := &j.out.Stages[i]

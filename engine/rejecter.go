@@ -72,11 +72,10 @@ func (w *worker) rejecterOf(t *[2]compiled, i int32, r *store.Row, x *orient.Rea
 	var groups, acl policy.Verdict
 	stages := t[side(x.Packet)].stages
 	if x.IsReply() { // groups pass the answers of what they let in
-		t[side(x.Packet)].packet(r.Proto, x, &w.packet)
-		groups, acl = policy.Allowed, w.packet.all
+		groups, acl = policy.Allowed, w.packet(t, r.Proto, x).all
 	} else {
-		t[side(x.Packet)].connection(r.Proto, x, &w.request)
-		groups, acl = w.request.stateful, w.request.stateless
+		request := w.request(t, r.Proto, x)
+		groups, acl = request.stateful, request.stateless
 	}
 	if !slices.ContainsFunc(stages, func(s policy.Stage) bool { return !s.Stateful }) && !w.e.unfiltered(i, x) {
 		acl = policy.Unknown

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync"
-	"sync/atomic"
 
 	"github.com/sgadvise/sgadvise/engine/orient"
 	"github.com/sgadvise/sgadvise/engine/policy"
@@ -40,25 +38,16 @@ func replay(ctx context.Context, c *store.Connections, snap *policy.Snapshot, h 
 		return nil, err
 	}
 
-	parts := make([]part, len(e.spans))
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	for w := range workers {
-		wg.Go(func() {
-			for ctx.Err() == nil {
-				i := int(next.Add(1)) - 1
-				if i >= len(e.spans) {
-					return
-				}
-				e.workers[w].replay(&parts[i], e.spans[i])
-			}
-		})
-	}
-	wg.Wait()
+	m := newMerger(e)
+	each(len(e.spans), workers, func(w, i int) {
+		if ctx.Err() == nil {
+			m.take(i, e.workers[w].replay(m.buffer(), e.spans[i]))
+		}
+	})
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	return e.merge(parts), nil
+	return m.result(workers), nil
 }
 
 // replayer holds what all workers share while a replay runs.
@@ -118,24 +107,16 @@ func newReplayer(c *store.Connections, snap *policy.Snapshot, workers int) *repl
 	for k := range ambiguous {
 		delete(e.owner, k)
 	}
-	var r store.Row
-	for i := 0; i < c.Len(); {
-		c.Row(i, &r)
-		s := rowSpan{r.Interface, i, i}
-		for s.hi < c.Len() {
-			c.Row(s.hi, &r)
-			if r.Interface != s.code {
-				break
-			}
-			s.hi++
+	starts := c.Spans()
+	for code := range len(starts) - 1 {
+		if starts[code] < starts[code+1] {
+			e.spans = append(e.spans, rowSpan{uint32(code), starts[code], starts[code+1]})
 		}
-		e.spans = append(e.spans, s)
-		i = s.hi
 	}
-	e.paths = compile(snap, used)
+	e.paths = compile(snap, used, workers)
 	for range workers {
 		m := marks{rules: e.paths.rules}
-		e.workers = append(e.workers, &worker{e: e, sigs: make(map[string]int32), marks: m, one: m, common: m, whole: m})
+		e.workers = append(e.workers, &worker{e: e, sigs: make(map[string]int32), unions: make(map[[2]int32]int32), marks: m, one: m, common: m, whole: m})
 	}
 	return e
 }
@@ -158,6 +139,10 @@ func (e *replayer) possible(worker int, r *store.Row, opener flow.Direction) boo
 		return true
 	}
 	w := e.workers[worker]
+	if r.Side != flow.DirectionUnknown && !e.cut(i) {
+		x := orient.Read(r, r.Side, opener)
+		return w.verdict(&e.paths.tables[e.paths.class[i]], r.Proto, &x) != policy.Denied
+	}
 	w.readings = orient.Readings(w.readings[:0], r, orient.Opinion{Opener: opener, Method: orient.ByRules})
 	for j := range w.readings {
 		if !e.cut(i) {
@@ -180,30 +165,46 @@ func (e *replayer) possible(worker int, r *store.Row, opener flow.Direction) boo
 
 // worker is what one goroutine needs to replay.
 type worker struct {
-	e        *replayer
-	request  judgement
-	packet   judgement
+	e *replayer
+	// By direction. What comes next is often judged as what came last.
+	requests [2]judgement
+	packets  [2]judgement
 	readings []orient.Reading
-	entries  []entry
+	entries  [2][]entry // by direction of the opener
+	marked   [2][2][2][2]marked
 	marks    marks
 	era      eraTables
 	during   []*[2]compiled
+	dated    []dated
 	one      marks
 	common   marks
 	whole    marks
 	sigs     map[string]int32
 	sigList  []Signature
 	sigKey   []byte
+	unions   map[[2]int32]int32 // two signatures → that of both
+}
+
+// request judges the connection behind x by the paths t.
+func (w *worker) request(t *[2]compiled, proto flow.Proto, x *orient.Reading) *judgement {
+	s := side(x.Opener)
+	t[s].connection(proto, x, &w.requests[s])
+	return &w.requests[s]
+}
+
+// packet judges the packets of x by the stateless stages of the paths t.
+func (w *worker) packet(t *[2]compiled, proto flow.Proto, x *orient.Reading) *judgement {
+	s := side(x.Packet)
+	t[s].packet(proto, x, &w.packets[s])
+	return &w.packets[s]
 }
 
 // verdict judges the row behind x: its connection must be allowed, and if the row
 // is a reply, so must its own packets be at every stateless stage.
 func (w *worker) verdict(t *[2]compiled, proto flow.Proto, x *orient.Reading) policy.Verdict {
-	t[side(x.Opener)].connection(proto, x, &w.request)
-	v := w.request.all
+	v := w.request(t, proto, x).all
 	if x.IsReply() && v != policy.Denied {
-		t[side(x.Packet)].packet(proto, x, &w.packet)
-		v = join(v, w.packet.all)
+		v = join(v, w.packet(t, proto, x).all)
 	}
 	return v
 }
@@ -215,6 +216,7 @@ type part struct {
 	connections []Connection // Signature is the worker's own number until merged
 	parts       []Part       // Connection is the index into connections until merged
 	owner       *worker
+	signatures  []Signature // the owner's, as far as they are used here
 	orientation Orientation
 	undecided   []Undecided
 	former      uint64
@@ -223,29 +225,37 @@ type part struct {
 
 // entry is one reading of one row, on its way to a connection.
 type entry struct {
-	opener       flow.Direction
-	action       flow.Action
-	remote       flow.Addr
-	port, portHi uint16
-	proto        flow.Proto
-	row          int
-	eraLo, eraHi uint32
-	reading      orient.Reading
-	certain      bool
+	remote                flow.Addr
+	service               uint64 // port, greatest port and action; see serviceOf
+	row                   uint32
+	mark                  int32 // number of the signature of this reading alone; not set if the path changed over time
+	proto                 flow.Proto
+	opener, packet        flow.Direction
+	certain               bool
+	verdict, groupVerdict policy.Verdict // of the connection; not set if the path changed over time
 }
 
-func (a *entry) sameConnection(b *entry) bool {
-	return a.opener == b.opener && a.proto == b.proto && a.remote == b.remote &&
-		a.port == b.port && a.portHi == b.portHi && a.action == b.action
+// serviceOf packs what tells the connections between two hosts apart.
+func serviceOf(port, portHi uint16, action flow.Action) uint64 {
+	return uint64(port)<<24 | uint64(portHi)<<8 | uint64(action)
 }
 
-// replay judges the rows of one interface.
-func (w *worker) replay(p *part, s rowSpan) {
-	p.owner = w
+func (a *entry) port() uint16        { return uint16(a.service >> 24) }
+func (a *entry) portHi() uint16      { return uint16(a.service >> 8) }
+func (a *entry) action() flow.Action { return flow.Action(a.service & 0xff) }
+
+func (a *entry) sameHosts(b *entry) bool { return a.proto == b.proto && a.remote == b.remote }
+
+// reading returns the reading that a is.
+func (a *entry) reading(r *store.Row) orient.Reading { return orient.Read(r, a.packet, a.opener) }
+
+// replay judges the rows of one interface. The connections go into buffer.
+func (w *worker) replay(buffer []Connection, s rowSpan) *part {
+	p := &part{owner: w, connections: buffer}
 	i := w.e.known[s.code]
 	p.fidelity.Interface = w.e.c.Interfaces()[s.code]
 	p.fidelity.Causes = make(map[string]uint64)
-	w.entries = w.entries[:0]
+	w.entries[0], w.entries[1] = w.entries[0][:0], w.entries[1][:0]
 	var r store.Row
 	for row := s.lo; row < s.hi; row++ {
 		w.e.c.Row(row, &r)
@@ -278,20 +288,22 @@ func (w *worker) replay(p *part, s rowSpan) {
 		if d == flow.Late {
 			continue // a packet of no new connection is evidence for no rule
 		}
-		for _, x := range w.readings {
+		certain := op.Opener != flow.DirectionUnknown && r.Side != flow.DirectionUnknown
+		for n := range w.readings {
+			x := &w.readings[n]
 			action := r.Action
 			if x.IsReply() {
 				action = flow.Accept // there was something to answer
 			}
-			w.entries = append(w.entries, entry{x.Opener, action, x.Remote, x.Port, x.PortHi, r.Proto, row, r.EraLo, r.EraHi, x, op.Opener != flow.DirectionUnknown && r.Side != flow.DirectionUnknown})
+			w.enter(i, row, &r, x, action, certain)
 		}
 		if r.Action == flow.Accept && op.Weak {
 			// A weak inference errs where a client has a low port or a service a high one,
 			// so the rules that the other reading needs are credited as possible.
 			other := orient.Opinion{Opener: op.Opener.Reverse(), Method: op.Method}
 			w.readings = orient.Readings(w.readings[:0], &r, other)
-			for _, x := range w.readings {
-				w.entries = append(w.entries, entry{x.Opener, r.Action, x.Remote, x.Port, x.PortHi, r.Proto, row, r.EraLo, r.EraHi, x, false})
+			for n := range w.readings {
+				w.enter(i, row, &r, &w.readings[n], r.Action, false)
 			}
 		}
 	}
@@ -300,6 +312,21 @@ func (w *worker) replay(p *part, s rowSpan) {
 	}
 	slices.SortFunc(p.undecided, compareUndecided)
 	p.undecided = p.undecided[:min(len(p.undecided), maxUndecided)]
+	p.signatures = w.sigList[:len(w.sigList):len(w.sigList)]
+	return p
+}
+
+// enter makes an entry of r, read as x.
+func (w *worker) enter(i int32, row int, r *store.Row, x *orient.Reading, action flow.Action, certain bool) {
+	e := entry{remote: x.Remote, service: serviceOf(x.Port, x.PortHi, action), row: uint32(row), proto: r.Proto,
+		opener: x.Opener, packet: x.Packet, certain: certain}
+	if !w.e.cut(i) {
+		t := &w.e.paths.tables[w.e.paths.class[i]]
+		j := w.request(t, r.Proto, x)
+		e.verdict, e.groupVerdict, e.mark = j.all, j.stateful, w.markOf(t, r, x, certain)
+	}
+	s := side(x.Opener)
+	w.entries[s] = append(w.entries[s], e)
 }
 
 // dispose finds the one disposition of row r under the readings in w.readings, and for
@@ -320,28 +347,27 @@ func (w *worker) dispose(i int32, r *store.Row, op orient.Opinion) (flow.Disposi
 
 // read disposes of r under one reading and the paths t.
 func (w *worker) read(t *[2]compiled, i int32, r *store.Row, x *orient.Reading) (flow.Disposition, string) {
-	t[side(x.Opener)].connection(r.Proto, x, &w.request)
+	request := w.request(t, r.Proto, x)
 	replyVerdict := policy.Allowed
 	if x.IsReply() {
-		t[side(x.Packet)].packet(r.Proto, x, &w.packet)
-		replyVerdict = w.packet.all
+		replyVerdict = w.packet(t, r.Proto, x).all
 	}
 	if r.Action == flow.Reject {
 		switch {
 		case r.Class == flow.Midlife && !(x.IsReply() && replyVerdict == policy.Denied):
 			return flow.Late, ""
-		case w.request.all == policy.Denied || replyVerdict == policy.Denied:
+		case request.all == policy.Denied || replyVerdict == policy.Denied:
 			return flow.Blocked, ""
-		case w.request.all == policy.Unknown || replyVerdict == policy.Unknown:
+		case request.all == policy.Unknown || replyVerdict == policy.Unknown:
 			return flow.Unscoped, ""
 		}
 		return flow.Contradicted, w.contradictedBy(i, x)
 	}
-	switch join(w.request.all, replyVerdict) {
+	switch join(request.all, replyVerdict) {
 	case policy.Unknown:
 		return flow.Unscoped, ""
 	case policy.Denied:
-		return flow.Unexplained, w.unexplainedBy(i, r, x)
+		return flow.Unexplained, w.unexplainedBy(i, r, x, request)
 	}
 	if x.IsReply() {
 		return flow.Reply, ""
@@ -369,14 +395,14 @@ func (w *worker) contradictedBy(i int32, x *orient.Reading) string {
 	return causeBothAllow
 }
 
-func (w *worker) unexplainedBy(i int32, r *store.Row, x *orient.Reading) string {
+func (w *worker) unexplainedBy(i int32, r *store.Row, x *orient.Reading, request *judgement) string {
 	f := &w.e.snap.Interfaces[i]
 	switch {
 	case f.Transit:
 		return causeTransit
-	case w.request.stateful == policy.Allowed && w.request.all == policy.Denied:
+	case request.stateful == policy.Allowed && request.all == policy.Denied:
 		return causeACLDenies
-	case w.request.all == policy.Allowed && x.IsReply():
+	case request.all == policy.Allowed && x.IsReply():
 		return causeReplyDenied
 	case f.Role == policy.NetworkBalancer || f.Role == policy.ConnectEndpoint:
 		return causeService
@@ -413,12 +439,7 @@ func (p *part) noteUndecided(r *store.Row) {
 
 // checkSum panics unless every record of the store ended in exactly one disposition.
 func (r *Result) checkSum() {
-	var want uint64
-	var row store.Row
-	for i := range r.Store.Len() {
-		r.Store.Row(i, &row)
-		want += row.Records
-	}
+	want := r.Store.Records()
 	l := r.Store.Ledger()
 	want += l.Total()
 	if got := r.Ledger.Total(); got != want {

@@ -64,6 +64,7 @@ func Build(in Input) *Report {
 	r.Suppressions = buildSuppressions(a.Accepted)
 	r.Summary = summarize(r, a.Evidence.RejectOnly)
 	r.Notes = append(notes(r, in), in.Notes...)
+	r.addPictures(in)
 	return r.complete()
 }
 

@@ -30,8 +30,9 @@ type Report struct {
 
 	// What follows may be missing from a document: what is shown of it is then left out.
 	Suppressions []SuppressionEntry `json:"suppressions,omitempty"` // accepted risks, by path and line
-
-	Trend []TrendPoint `json:"trend,omitempty"` // this run and those before it, the earliest first
+	Details      []Detail           `json:"details,omitempty"`      // of the rules that matter most, by ref
+	Pictures     *Pictures          `json:"pictures,omitempty"`     // what pictures show that stands nowhere else
+	Trend        []TrendPoint       `json:"trend,omitempty"`        // this run and those before it, the earliest first
 }
 
 // Tool names the program that wrote a report.
@@ -325,6 +326,10 @@ type Rule struct {
 	Interfaces    int     `json:"interfaces"`     // interfaces on which it is in force
 	HitInterfaces uint64  `json:"hit_interfaces"` // interfaces on which it has hits
 	Source        *Source `json:"source"`         // where it is written; null: not known
+	// Daily has a digit for each UTC day of the window: how many connections used the rule,
+	// 0: none, 1: one, 2: less than 10, 3: less than 100, 4: less than 1000, 5: more.
+	// Missing without hits, and in a window of more than 366 days.
+	Daily string `json:"daily,omitempty"`
 }
 
 // Source is the place that a rule was read from.

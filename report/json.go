@@ -157,6 +157,14 @@ func (r *Report) complete() *Report {
 	fill(&c.Plan.Exposure.Groups)
 	fill(&c.Undecided)
 	fillOptional(&c.Suppressions, func(x *SuppressionEntry) { fill(&x.Findings) })
+	fillOptional(&c.Details, func(d *Detail) { fill(&d.Shares); fill(&d.Decisive) })
+	if c.Pictures != nil {
+		p := *c.Pictures
+		fill(&p.Tradeoff)
+		fill(&p.Flows.Links)
+		fillEach(&p.Spaces, func(s *Space) { fill(&s.Cells); fill(&s.Used) })
+		c.Pictures = &p
+	}
 	fillOptional(&c.Trend, func(p *TrendPoint) { fill(&p.Exposure) })
 	return &c
 }

@@ -117,6 +117,7 @@ func sample() *Report {
 		Severities: Severities{Critical: 1, High: 2, Medium: 3, Low: 3}, Suppressed: 1,
 		Confidence: Confidence{High: 5, Medium: 2, Low: 1},
 	}
+	samplePictures(r)
 	sampleTrend(r)
 	return r.complete()
 }
@@ -237,4 +238,52 @@ func sampleTrend(r *Report) {
 		r.Trend = append(r.Trend, p)
 	}
 	r.Trend = append(r.Trend, TrendOf(r))
+}
+
+// samplePictures gives r what is only there to be looked at.
+func samplePictures(r *Report) {
+	for i := range r.Rules {
+		if x := &r.Rules[i]; x.Hits > 0 {
+			b := make([]byte, 31)
+			for d := range b {
+				b[d] = '0' + byte((d*7+i*5)%11)*byte(min(x.Hits, 5000)/1000+1)%6
+			}
+			x.Daily = string(b)
+		}
+	}
+	r.Details = []Detail{
+		{"sg-0app/sgr-0c1", []Shared{{"sg-0app/sgr-0c2", 4_011}}, 0, []Example{
+			{"eni-0app1", "tcp", "10.20.0.12", "8080", true, 88_120, at(31, 22)},
+			{"eni-0app2", "tcp", "10.20.9.3", "9100", true, 1_044, at(31, 20)},
+		}},
+		{"sg-0app/sgr-0c2", []Shared{{"sg-0app/sgr-0c1", 4_011}}, 2, nil},
+		{"sg-0bas/sgr-0b1", nil, 0, []Example{{"eni-0bas1", "tcp", "203.0.113.9", "22", true, 310, at(28, 22)}, {"eni-0bas1", "tcp", "198.51.100.201", "22", false, 4, at(11, 3)}}},
+	}
+	cells := func(rows int, used map[int]byte) (out []string) {
+		for y := range rows {
+			line := []byte("0000000000000000000000000000000000000000000000000000000000000000")
+			for x := range line {
+				if c, ok := used[y*64+x]; ok {
+					line[x] = c
+				}
+			}
+			out = append(out, string(line))
+		}
+		return out
+	}
+	r.Pictures = &Pictures{
+		Tradeoff: []TradeoffPoint{
+			{15, "29663790338", "0", TradeoffOption}, {16, "12663790338", "0", TradeoffOption}, {17, "9663790338", "0", TradeoffPlan},
+			{18, "845249675305598", "0", TradeoffToday}, {22, "9463790338", "0", TradeoffOption},
+		},
+		Flows: Flows{Links: []Flow{
+			{"internet", "tcp 443", "sg-0alb", 9_120, 402_118}, {"sg-0alb", "tcp 8443", "sg-0web", 2_901, 310_004}, {"sg-0web", "tcp 8080", "sg-0app", 4_790, 280_114},
+			{"sg-0app", "tcp 5432", "sg-0db", 1_233, 120_007}, {"sg-0bas", "tcp 22", "sg-0app", 44, 1_011}, {"internet", "tcp 22", "sg-0bas", 37, 902}, {"others", "others", "sg-0app", 12, 61},
+		}, Folded: 3, Connections: 18_140, Records: 1_114_240},
+		Spaces: []Space{
+			{"sg-0app/sgr-0c1", "addresses", "0.0.0.0/0", "0.0.0.0/12", 4096, 2, cells(64, map[int]byte{161: '5', 3252: '2'}), []UsedPart{{"10.16.0.0/12", 4_780}, {"203.64.0.0/12", 10}}},
+			{"sg-0web/sgr-0e4", "ports", "0-10000", "0-39", 251, 1, cells(4, map[int]byte{202: '4'}), []UsedPart{{"8080-8119", 318}}},
+		},
+	}
+	r.Pictures.Spaces[1].Cells[3] = r.Pictures.Spaces[1].Cells[3][:59]
 }

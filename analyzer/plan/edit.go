@@ -105,5 +105,6 @@ type Plan struct {
 	Exposure Exposure
 	Proof    Proof
 	Backtest Backtest
+	Tradeoff []Tradeoff       // by number of rules; empty without a plan
 	Planned  *policy.Snapshot // the snapshot with the edits applied; the old one if there are none
 }

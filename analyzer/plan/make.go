@@ -98,7 +98,11 @@ func Make(ctx context.Context, in Input) (*Plan, error) {
 		}
 	}
 	out.Edits, out.Planned = edits, planned
-	out.Exposure = before.to(exposed(planned))
+	after := exposed(planned)
+	out.Exposure = before.to(after)
+	if out.Tradeoff, err = p.tradeoff(edits, before, after); err != nil {
+		return nil, err
+	}
 	out.Declined = p.declined(edits)
 	return out, nil
 }
@@ -136,6 +140,7 @@ func unfit(in Input) string {
 type exposedSizes struct {
 	groups   []string
 	byGroup  map[string]netset.Size
+	rules    int            // how many rules that is
 	families [2]netset.Size // IPv4, IPv6
 }
 
@@ -152,6 +157,7 @@ func exposed(s *policy.Snapshot) exposedSizes {
 			if r.Action != policy.Allow || !r.Editable || r.Implicit || r.group.Managed {
 				continue
 			}
+			out.rules++
 			for _, b := range w.own(r) {
 				family := 1
 				if b.Addrs.Is4() {

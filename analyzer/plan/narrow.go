@@ -70,6 +70,14 @@ func (p *planner) narrow(w *world, of []int32, sigs []signature, st []state, gon
 			}
 		}
 	}
+	if w == p.old && !p.trial {
+		p.narrowed = make(map[policy.Ref]narrowed)
+		for _, s := range shares {
+			for k, i := range s.rules {
+				p.narrowed[w.rules[i].Ref] = narrowed{&w.rules[i], s.points[k]}
+			}
+		}
+	}
 	var edits []Edit
 	for _, s := range shares {
 		for k, n := range split(s.menus, s.spare) {
@@ -154,9 +162,11 @@ func (w *world) same(r *rule, with map[int32][]netset.Box, gone []bool) bool {
 type share struct {
 	group *policy.Group
 	rules []int
-	spare int
-	menus []menu
-	notes []string
+	// points are what each of them has to go on admitting.
+	points [][]cover.Point
+	spare  int
+	menus  []menu
+	notes  []string
 }
 
 // shares finds the ways to narrow every open rule but the kept ones.
@@ -181,7 +191,7 @@ func (p *planner) shares(w *world, of []int32, sigs []signature, st []state, gon
 				}
 				if st[i] == open && !gone[i] && !kept[i] && len(points[i]) > 0 {
 					jobs = append(jobs, job{len(shares), len(s.rules)})
-					s.rules = append(s.rules, i)
+					s.rules, s.points = append(s.rules, i), append(s.points, points[i])
 				}
 			}
 			if len(s.rules) == 0 {

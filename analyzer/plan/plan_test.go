@@ -224,3 +224,46 @@ func TestNarrowingToAttemptsIsOfLowConfidence(t *testing.T) {
 		t.Errorf("%+v", p.Edits)
 	}
 }
+
+// The trade-off has the policy of today and the plan in it, as the plan itself measures
+// them, and more rules never admit more.
+func TestTradeoffHoldsTodayAndThePlan(t *testing.T) {
+	s := parse(t, `
+subnet subnet-1 10.0.0.0/24
+interface eni-1 10.0.0.5 sg-1 subnet=subnet-1
+group sg-1
+  sgr-1 ingress tcp 1-9000 from 10.0.0.0/8
+  sgr-2 ingress tcp 22 from 10.9.0.0/16
+`)
+	log := ""
+	for _, peer := range []string{"10.1.2.3", "10.77.1.1", "10.200.4.4"} {
+		for _, port := range []string{"80", "443", "8443"} {
+			log += "eni-1 " + peer + " 10.0.0.5 49152 " + port + " 6 ACCEPT 2\n"
+		}
+	}
+	p := made(t, plan.Input{Result: replay(t, s, records(t, log)), Mode: plan.ModeTighten, Evidence: enough(s)})
+	var today, planned, last *plan.Tradeoff
+	for i := range p.Tradeoff {
+		x := &p.Tradeoff[i]
+		switch x.Kind {
+		case plan.Today:
+			today = x
+		case plan.Planned:
+			planned = x
+		case plan.Option:
+			if last != nil && (x.Rules < last.Rules || len(x.Families[0]) > len(last.Families[0]) || len(x.Families[0]) == len(last.Families[0]) && x.Families[0] > last.Families[0]) {
+				t.Errorf("%+v after %+v", x, last)
+			}
+			last = x
+		}
+	}
+	if today == nil || planned == nil || last == nil {
+		t.Fatalf("%+v", p.Tradeoff)
+	}
+	if today.Rules != 2 || today.Families[0] != p.Exposure.Before || planned.Families[0] != p.Exposure.After || last.Rules < 3 {
+		t.Errorf("%+v of %+v", p.Tradeoff, p.Exposure)
+	}
+	if p := made(t, plan.Input{Result: replay(t, s, records(t, log)), Mode: plan.ModeNone}); p.Tradeoff != nil {
+		t.Errorf("without a plan: %+v", p.Tradeoff)
+	}
+}

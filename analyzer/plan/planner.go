@@ -23,7 +23,9 @@ type planner struct {
 	final   *policy.Snapshot
 	origin  map[policy.Ref]policy.Ref // rule of this plan → the rule it replaces
 	reasons map[policy.Ref]string
-	lines   map[policy.Ref]string // network ACL lines that are needless whatever the traffic → why
+	// narrowed are the rules that the first round found ways to narrow; nil in a trial.
+	narrowed map[policy.Ref]narrowed
+	lines    map[policy.Ref]string // network ACL lines that are needless whatever the traffic → why
 }
 
 func newPlanner(in Input) *planner {

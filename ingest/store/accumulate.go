@@ -59,6 +59,10 @@ func kindOf(p flow.Proto, c ClientSide, side flow.Direction, a flow.Action, clas
 	return kind(p)<<8 | kind(c)<<6 | kind(side)<<4 | kind(a)<<2 | kind(class)
 }
 
+func (k kind) split() (p flow.Proto, c ClientSide, side flow.Direction, a flow.Action, class flow.FlagClass) {
+	return flow.Proto(k >> 8), ClientSide(k >> 6 & 3), flow.Direction(k >> 4 & 3), flow.Action(k >> 2 & 3), flow.FlagClass(k & 3)
+}
+
 func (r *narrowRow) iface() uint32 { return uint32(r.ends >> 32) }
 
 // sameKey reports whether r and o are the same row.

@@ -1,7 +1,8 @@
 package store
 
 import (
-	"encoding/binary"
+	"math/bits"
+	"runtime"
 
 	"github.com/sgadvise/sgadvise/ingest/flow"
 )
@@ -11,91 +12,70 @@ import (
 // files and lines and the number of workers. It is immutable and safe for
 // concurrent use. The zero value is that of no logs.
 //
-// Rows are kept as columns, 84 bytes a row, 92 where an interface has several eras; see
-// [Connections.Record].
+// A row of two IPv4 addresses takes 64 bytes, one line of the cache; any other, and one
+// with more than 32 bits of records or packets, 104. They are where the Tally put
+// them, outside the collector's heap; as columns there is [Connections.Record].
 type Connections struct {
-	columns    columns
+	mem    *arena
+	narrow rows[narrowRow]
+	wide   rows[wideRow]
+	len    int
+	starts []int // where the rows of each interface begin; then their number
+	// Rows of both forms are in one order: bit i%64 of isWide[i/64] says that row i is
+	// wide, and wideBefore how many wide rows are before those of a word. Without wide
+	// rows both are nil.
+	isWide     []uint64
+	wideBefore []uint32
+	// The interface of a row is its place in interfaces; if any has several eras, it is
+	// one in eras, and that has the place.
+	eras       []eraKey
 	interfaces []string
 	coverage   []Coverage
 	ledger     flow.Ledger
 	outside    uint64
 	from, to   int64
+	records    uint64
 }
 
-// columns holds the rows; all have the same length, except wide.
-type columns struct {
-	iface                              []uint32
-	proto, client, side, action, class []uint8
-
-	// An IPv4 address is its value. An IPv6 address is its number in wide, and
-	// family has a bit for it. That halves what the columns of the (many) IPv4
-	// rows would take as 16 bytes an address.
-	family        []uint8
-	local, remote []uint32
-	wide          []byte // 16 bytes each, ascending, distinct
-
-	localPort, remotePort   []uint16
-	portLo, portHi          []uint16
-	portBits                []uint64
-	flags                   []uint16
-	records, packets, bytes []uint64
-	first, last             []int64
-	days                    []uint64
-	eraLo, eraHi            []uint32 // nil if no interface has more than one era
-}
-
-const (
-	wideRemote = 1 << iota
-	wideLocal
-)
-
-func makeColumns(n int) columns {
-	return columns{
-		iface:      make([]uint32, n),
-		proto:      make([]uint8, n),
-		client:     make([]uint8, n),
-		side:       make([]uint8, n),
-		action:     make([]uint8, n),
-		class:      make([]uint8, n),
-		family:     make([]uint8, n),
-		local:      make([]uint32, n),
-		remote:     make([]uint32, n),
-		localPort:  make([]uint16, n),
-		remotePort: make([]uint16, n),
-		portLo:     make([]uint16, n),
-		portHi:     make([]uint16, n),
-		portBits:   make([]uint64, n),
-		flags:      make([]uint16, n),
-		records:    make([]uint64, n),
-		packets:    make([]uint64, n),
-		bytes:      make([]uint64, n),
-		first:      make([]int64, n),
-		last:       make([]int64, n),
-		days:       make([]uint64, n),
+func (c *Connections) interfaceOf(id uint32) uint32 {
+	if c.eras == nil {
+		return id
 	}
+	return c.eras[id].iface
 }
 
-// addr returns the address with the given code; wide says it is IPv6.
-func (c *columns) addr(code uint32, wide bool) flow.Addr {
-	if !wide {
-		return flow.Addr4(code)
+// find returns the number of row i in its form.
+func (c *Connections) find(i int) (n uint32, wide bool) {
+	if c.isWide == nil {
+		return uint32(i), false
 	}
-	b := c.wide[16*int(code):]
-	return flow.Addr{Hi: binary.BigEndian.Uint64(b), Lo: binary.BigEndian.Uint64(b[8:])}
+	word, bit := c.isWide[i/64], uint64(1)<<(i%64)
+	before := c.wideBefore[i/64] + uint32(bits.OnesCount64(word&(bit-1)))
+	if word&bit != 0 {
+		return before, true
+	}
+	return uint32(i) - before, false
 }
 
 // Len returns the number of rows.
-func (c *Connections) Len() int { return len(c.columns.iface) }
+func (c *Connections) Len() int { return c.len }
 
 // Row copies row i into r. Rows are ordered by interface name, protocol, remote
 // address, local address, local port, remote port, client side, side, action, class,
 // first era, last era.
 func (c *Connections) Row(i int, r *Row) {
-	k := &c.columns
-	c.Head(i, r)
-	r.Flags = flow.TCPFlags(k.flags[i])
-	r.Records, r.Packets, r.Bytes = k.records[i], k.packets[i], k.bytes[i]
-	r.First, r.Last, r.Days = k.first[i], k.last[i], k.days[i]
+	if n, wide := c.find(i); wide {
+		w := c.wide.at(n)
+		c.wideHead(w, r)
+		r.Flags, r.Records, r.Packets, r.Bytes = w.flags, w.records, w.packets, w.bytes
+		r.First, r.Last, r.Days = w.first, w.last, w.days
+	} else {
+		w := c.narrow.at(n)
+		c.narrowHead(w, r)
+		r.Flags, r.Records, r.Packets, r.Bytes = w.flags, uint64(w.records), uint64(w.packets), w.bytes
+		r.First, r.Last, r.Days = int64(w.firstSec), int64(w.lastSec), w.days
+	}
+	runtime.KeepAlive(c) // holds the memory of the rows
 }
 
 // Interfaces returns the names that Row.Interface indexes, ascending. It includes

@@ -2,7 +2,9 @@ package store
 
 import (
 	"cmp"
-	"encoding/binary"
+	"math"
+	"math/bits"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -24,14 +26,13 @@ func (t *Tally) Finish() *Connections {
 		c.ledger[flow.SkipData] = saturatingAdd(c.ledger[flow.SkipData], w.skipData)
 		c.ledger[flow.Unsupported] = saturatingAdd(c.ledger[flow.Unsupported], w.unsupported)
 	}
-	heap := newHeap(t.shards)
-	heap.eras = t.base
-	t.shards, t.workers = nil, nil
-	heap.sortInto(c, ranks, max(1, t.cfg.Workers))
+	t.pages.mem.releaseAll()
+	t.shards, t.workers, t.pages = nil, nil, nil
+	t.finishRows(c, ranks)
 	return c
 }
 
-// finishInterfaces sets the interfaces of c and what is known of them, and
+// finishInterfaces sets the interfaces and eras of c and what is known of them, and
 // returns the place of each interface id among them.
 func (t *Tally) finishInterfaces(c *Connections) (ranks []uint32) {
 	all := make([]sightings, len(t.names))
@@ -53,231 +54,167 @@ func (t *Tally) finishInterfaces(c *Connections) (ranks []uint32) {
 		c.interfaces = append(c.interfaces, t.names[id])
 		c.coverage = append(c.coverage, all[id].coverage(t.names[id]))
 	}
-	for id, k := range t.base {
-		ranks[id] = ranks[k.iface]
+	if t.base != nil {
+		t.finishEras(c, ranks)
 	}
 	return ranks
 }
 
-// rowHeap is all rows of a Tally, unordered. A row's number is that of its chunk
-// times chunkRows, plus its place there; wide chunks come after the narrow ones.
-type rowHeap struct {
-	narrow []*narrowChunk
-	wide   []*wideChunk
-	// How many rows of each chunk are in use.
-	narrowLens, wideLens []int
-	eras                 map[uint32]eraKey // of the ids that stand for eras
-}
-
-// newHeap takes the rows out of the shards and drops the rest of them.
-func newHeap(shards []shard) *rowHeap {
-	h := new(rowHeap)
-	for i := range shards {
-		s := &shards[i]
-		for j, chunk := range s.narrow {
-			h.narrow = append(h.narrow, chunk)
-			h.narrowLens = append(h.narrowLens, min(chunkRows, s.numNarrow-j*chunkRows))
-		}
-		for j, chunk := range s.wide {
-			h.wide = append(h.wide, chunk)
-			h.wideLens = append(h.wideLens, min(chunkRows, s.numWide-j*chunkRows))
-		}
-		*s = shard{}
+// finishEras sets the eras of c, in order of interface and time, and the ranks of the ids
+// to their places among them.
+func (t *Tally) finishEras(c *Connections, ranks []uint32) {
+	type era struct {
+		eraKey
+		id uint32
 	}
-	return h
-}
-
-// sortInto sets the rows and the window of c. Rows are first dealt out to their
-// interfaces; then each interface is sorted and written on its own. A row is
-// thus fetched from memory once, and the rows of one interface are in the cache
-// when they are written.
-func (h *rowHeap) sortInto(c *Connections, ranks []uint32, workers int) {
-	// starts[r] is where the rows of the interface of rank r begin.
-	starts := make([]uint32, len(c.interfaces)+1)
-	h.each(func(_, id uint32) { starts[ranks[id]+1]++ })
-	for r := range c.interfaces {
-		starts[r+1] += starts[r]
+	eras := make([]era, len(t.names))
+	for id := range t.names {
+		k, ok := t.base[uint32(id)]
+		if !ok {
+			k.iface = uint32(id) // the first era
+		}
+		k.iface = ranks[k.iface]
+		eras[id] = era{k, uint32(id)}
 	}
-	n := starts[len(c.interfaces)]
-	rows, next := make([]uint32, n), slices.Clone(starts)
-	h.each(func(row, id uint32) {
-		r := ranks[id]
-		rows[next[r]] = row
-		next[r]++
+	slices.SortFunc(eras, func(a, b era) int {
+		return cmp.Or(cmp.Compare(a.iface, b.iface), cmp.Compare(a.lo, b.lo), cmp.Compare(a.hi, b.hi), cmp.Compare(a.id, b.id))
 	})
-
-	c.columns = makeColumns(int(n))
-	if h.eras != nil {
-		c.columns.eraLo, c.columns.eraHi = make([]uint32, n), make([]uint32, n)
+	c.eras = make([]eraKey, len(eras))
+	for i, e := range eras {
+		ranks[e.id], c.eras[i] = uint32(i), e.eraKey
 	}
-	codes := h.wideAddrs()
-	c.columns.wide = appendAddrs(nil, codes)
+}
 
+// finishRows orders the rows where they are, so that they are never held twice, and hands
+// them over to c. It first moves each to the rows of its interface; those are then sorted
+// on their own, in the cache.
+func (t *Tally) finishRows(c *Connections, ranks []uint32) {
+	numNarrow := compact(t.narrow, func(r *narrowRow) bool { return r.kind == 0 })
+	numWide := compact(t.wide, func(r *wideRow) bool { return r.kind == 0 })
+	c.mem, c.narrow, c.wide = t.narrow.mem, t.narrow.all, t.wide.all
+	c.len = int(numNarrow) + int(numWide)
+	for i := range numNarrow {
+		r := c.narrow.at(i)
+		r.ends = uint64(ranks[r.iface()])<<32 | r.ends&(1<<32-1)
+	}
+	for i := range numWide {
+		r := c.wide.at(i)
+		r.iface = ranks[r.iface]
+	}
+	n := len(c.interfaces)
+	narrowStarts := deal(&c.narrow, numNarrow, n, func(r *narrowRow) uint32 { return c.interfaceOf(r.iface()) })
+	wideStarts := deal(&c.wide, numWide, n, func(r *wideRow) uint32 { return c.interfaceOf(r.iface) })
+
+	c.starts = make([]int, n+1)
+	for i := range c.starts {
+		c.starts[i] = int(narrowStarts[i]) + int(wideStarts[i])
+	}
 	var rank atomic.Int64
 	var wg sync.WaitGroup
-	for range min(workers, len(c.interfaces)) {
+	for range min(max(1, t.cfg.Workers), n) {
 		wg.Go(func() {
-			g := gatherer{heap: h, columns: &c.columns, codes: codes}
+			var s sorter
 			for {
 				r := int(rank.Add(1) - 1)
-				if r >= len(c.interfaces) {
+				if r >= n {
 					return
 				}
-				g.gather(uint32(r), rows[starts[r]:starts[r+1]], int(starts[r]))
+				s.sortNarrow(&c.narrow, narrowStarts[r], narrowStarts[r+1])
+				s.sortWide(&c.wide, wideStarts[r], wideStarts[r+1])
 			}
 		})
 	}
 	wg.Wait()
-	if n > 0 {
-		c.from, c.to = slices.Min(c.columns.first), slices.Max(c.columns.last)
+	if numWide > 0 {
+		c.mergeForms(narrowStarts, wideStarts)
 	}
+	c.sumUp(numNarrow, numWide)
+	runtime.KeepAlive(t)
 }
 
-// each calls f with the number and the interface id of every row.
-func (h *rowHeap) each(f func(row, id uint32)) {
-	for i, chunk := range h.narrow {
-		for j := range chunk[:h.narrowLens[i]] {
-			if r := &chunk[j]; r.kind != 0 { // else moved to the wide form
-				f(uint32(i<<chunkBits|j), r.iface())
-			}
-		}
-	}
-	for i, chunk := range h.wide {
-		for j := range chunk[:h.wideLens[i]] {
-			f(uint32((len(h.narrow)+i)<<chunkBits|j), chunk[j].iface)
-		}
-	}
-}
-
-// wideAddrs returns the IPv6 addresses of all rows, ascending and distinct.
-func (h *rowHeap) wideAddrs() []flow.Addr {
-	var out []flow.Addr
-	for i, chunk := range h.wide {
-		for j := range chunk[:h.wideLens[i]] {
-			for _, a := range [...]flow.Addr{chunk[j].local, chunk[j].remote} {
-				if !a.Is4() {
-					out = append(out, a)
+// compact moves rows from the end into the places that isFree, and returns how many rows
+// there are. It gives back the memory behind them.
+func compact[T any](t *table[T], isFree func(*T) bool) uint32 {
+	n := t.next
+	for i := uint32(0); i < n; i++ {
+		if r := t.all.at(i); isFree(r) {
+			for n--; n > i; n-- {
+				if last := t.all.at(n); !isFree(last) {
+					*r = *last
+					break
 				}
 			}
 		}
 	}
-	slices.SortFunc(out, flow.Addr.Compare)
-	return slices.Clip(slices.Compact(out))
+	t.truncate(n)
+	return n
 }
 
-func appendAddrs(b []byte, addrs []flow.Addr) []byte {
-	b = slices.Grow(b, 16*len(addrs))
-	for _, a := range addrs {
-		b = binary.BigEndian.AppendUint64(b, a.Hi)
-		b = binary.BigEndian.AppendUint64(b, a.Lo)
+// deal brings n rows into order of their rank, which is below ranks, by exchanging them.
+// It returns where the rows of each rank begin.
+func deal[T any](all *rows[T], n uint32, ranks int, rank func(*T) uint32) (starts []uint32) {
+	starts = make([]uint32, ranks+1)
+	for i := range n {
+		starts[rank(all.at(i))+1]++
 	}
-	return b
-}
-
-// gatherer writes the rows of one interface after another in their final order.
-type gatherer struct {
-	heap    *rowHeap
-	columns *columns
-	codes   []flow.Addr // the IPv6 addresses; their numbers order as they do
-	keys    []sortKey
-}
-
-// gather writes rows, all those of the interface of rank r, from place at on.
-func (g *gatherer) gather(r uint32, rows []uint32, at int) {
-	g.keys = slices.Grow(g.keys[:0], len(rows))
-	for _, row := range rows {
-		g.keys = append(g.keys, g.key(row))
+	for r := range ranks {
+		starts[r+1] += starts[r]
 	}
-	slices.SortFunc(g.keys, func(a, b sortKey) int {
-		if a.hi != b.hi {
-			return cmp.Compare(a.hi, b.hi)
-		}
-		if a.lo != b.lo {
-			return cmp.Compare(a.lo, b.lo)
-		}
-		// Rows that are the same but for the era.
-		x, y := g.heap.eraOf(a.row), g.heap.eraOf(b.row)
-		return cmp.Or(cmp.Compare(x.lo, y.lo), cmp.Compare(x.hi, y.hi))
-	})
-	c := g.columns
-	for i, k := range g.keys {
-		i += at
-		c.iface[i] = r
-		c.proto[i] = uint8(k.hi >> 56)
-		c.family[i] = uint8(k.hi>>55&1)*wideRemote | uint8(k.hi>>22&1)*wideLocal
-		c.remote[i] = uint32(k.hi >> 23)
-		c.local[i] = uint32(k.hi<<10 | k.lo>>54)
-		c.localPort[i] = uint16(k.lo >> 38)
-		c.remotePort[i] = uint16(k.lo >> 22)
-		c.client[i] = uint8(k.lo >> 20 & 3)
-		c.side[i] = uint8(k.lo >> 18 & 3)
-		c.action[i] = uint8(k.lo >> 16 & 3)
-		c.class[i] = uint8(k.lo >> 14 & 3)
-		if chunk := int(k.row >> chunkBits); chunk < len(g.heap.narrow) {
-			row := &g.heap.narrow[chunk][k.row%chunkRows]
-			c.portLo[i], c.portHi[i], c.portBits[i] = row.portLo, row.portHi, row.portBits
-			c.flags[i], c.days[i] = uint16(row.flags), row.days
-			c.records[i], c.packets[i], c.bytes[i] = uint64(row.records), uint64(row.packets), row.bytes
-			c.first[i], c.last[i] = int64(row.firstSec), int64(row.lastSec)
-		} else {
-			row := &g.heap.wide[chunk-len(g.heap.narrow)][k.row%chunkRows]
-			c.portLo[i], c.portHi[i], c.portBits[i] = row.portLo, row.portHi, row.portBits
-			c.flags[i], c.days[i] = uint16(row.flags), row.days
-			c.records[i], c.packets[i], c.bytes[i] = row.records, row.packets, row.bytes
-			c.first[i], c.last[i] = row.first, row.last
-		}
-		if c.eraLo != nil {
-			k := g.heap.eraOf(k.row)
-			c.eraLo[i], c.eraHi[i] = k.lo, k.hi
+	next := slices.Clone(starts)
+	for r := range uint32(ranks) {
+		for next[r] < starts[r+1] {
+			row := all.at(next[r])
+			if to := rank(row); to != r {
+				other := all.at(next[to])
+				*row, *other = *other, *row
+				next[to]++
+			} else {
+				next[r]++
+			}
 		}
 	}
+	return starts
 }
 
-// eraOf returns the eras of a row.
-func (h *rowHeap) eraOf(row uint32) eraKey {
-	chunk := int(row >> chunkBits)
-	if chunk < len(h.narrow) {
-		return h.eras[h.narrow[chunk][row%chunkRows].iface()]
+// mergeForms notes which rows of the common order are wide.
+func (c *Connections) mergeForms(narrowStarts, wideStarts []uint32) {
+	c.isWide = make([]uint64, (c.len+63)/64)
+	for r := range c.interfaces {
+		n, w := narrowStarts[r], wideStarts[r]
+		for w < wideStarts[r+1] {
+			if n < narrowStarts[r+1] {
+				if key := c.narrow.at(n).key(); key.compare(&c.wide.at(w).wideKey) < 0 {
+					n++
+					continue
+				}
+			}
+			i := n + w
+			c.isWide[i/64] |= 1 << (i % 64)
+			w++
+		}
 	}
-	return h.eras[h.wide[chunk-len(h.narrow)][row%chunkRows].iface]
-}
-
-// sortKey is the whole key of a row but for the interface and the era, as numbers that order
-// as rows do, bits from the top:
-//
-//	hi: protocol 8, remote address 1+32, local address 1+22
-//	lo: local address 10, local port 16, remote port 16, client, side, action, class 2 each
-//
-// An address is 1 if it is IPv6, then its value or its number.
-type sortKey struct {
-	hi, lo uint64
-	row    uint32
-}
-
-func (g *gatherer) key(row uint32) sortKey {
-	chunk := int(row >> chunkBits)
-	if chunk < len(g.heap.narrow) {
-		r := &g.heap.narrow[chunk][row%chunkRows]
-		return makeSortKey(r.kind, r.remote>>32, r.ends&(1<<32-1), uint32(r.remote), row)
-	}
-	r := &g.heap.wide[chunk-len(g.heap.narrow)][row%chunkRows]
-	ports := uint32(r.localPort)<<16 | uint32(r.remotePort)
-	return makeSortKey(r.kind, g.code(r.remote), g.code(r.local), ports, row)
-}
-
-func makeSortKey(k kind, remote, local uint64, ports, row uint32) sortKey {
-	return sortKey{
-		hi:  uint64(k>>8)<<56 | remote<<23 | local>>10,
-		lo:  local<<54 | uint64(ports)<<22 | uint64(k&0xff)<<14,
-		row: row,
+	c.wideBefore = make([]uint32, len(c.isWide))
+	before := uint32(0)
+	for i, word := range c.isWide {
+		c.wideBefore[i] = before
+		before += uint32(bits.OnesCount64(word))
 	}
 }
 
-// code returns a as a number of 33 bits.
-func (g *gatherer) code(a flow.Addr) uint64 {
-	if a.Is4() {
-		return uint64(a.V4())
+// sumUp sets what c says of all rows together.
+func (c *Connections) sumUp(numNarrow, numWide uint32) {
+	if c.len == 0 {
+		return
 	}
-	n, _ := slices.BinarySearchFunc(g.codes, a, flow.Addr.Compare)
-	return 1<<32 | uint64(n)
+	c.from, c.to = math.MaxInt64, math.MinInt64
+	for i := range numNarrow {
+		r := c.narrow.at(i)
+		c.from, c.to = min(c.from, int64(r.firstSec)), max(c.to, int64(r.lastSec))
+		c.records += uint64(r.records)
+	}
+	for i := range numWide {
+		r := c.wide.at(i)
+		c.from, c.to = min(c.from, r.first), max(c.to, r.last)
+		c.records = saturatingAdd(c.records, r.records)
+	}
 }

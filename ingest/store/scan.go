@@ -1,50 +1,55 @@
 package store
 
 import (
-	"sort"
+	"runtime"
 
 	"github.com/sgadvise/sgadvise/ingest/flow"
 )
 
 // Spans returns where the rows of each interface begin, in the order of
 // [Connections.Interfaces], and after those the number of rows: interface i has rows
-// Spans()[i] up to, and without, Spans()[i+1].
+// Spans()[i] up to, and without, Spans()[i+1]. The caller does not change it.
 func (c *Connections) Spans() []int {
-	out := make([]int, len(c.interfaces)+1)
-	n := c.Len()
-	for i := range c.interfaces {
-		lo := out[i]
-		out[i+1] = lo + sort.Search(n-lo, func(k int) bool { return c.columns.iface[lo+k] > uint32(i) })
+	if c.starts == nil {
+		return []int{0}
 	}
-	return out
+	return c.starts
 }
 
 // Records returns the number of records in all rows.
-func (c *Connections) Records() uint64 {
-	var n uint64
-	for _, r := range c.columns.records {
-		n = saturatingAdd(n, r)
-	}
-	return n
-}
+func (c *Connections) Records() uint64 { return c.records }
 
 // Head copies what tells row i apart into r: all but the flags, counts, times and days,
-// which keep what they were. It reads half of what [Connections.Row] does.
+// which keep what they were.
 func (c *Connections) Head(i int, r *Row) {
-	k := &c.columns
-	r.Interface = k.iface[i]
-	r.Side, r.Proto, r.Action = flow.Direction(k.side[i]), flow.Proto(k.proto[i]), flow.Action(k.action[i])
-	r.Class, r.Client = flow.FlagClass(k.class[i]), ClientSide(k.client[i])
-	if k.family[i] == 0 {
-		r.Local, r.Remote = flow.Addr4(k.local[i]), flow.Addr4(k.remote[i])
+	if n, wide := c.find(i); wide {
+		c.wideHead(c.wide.at(n), r)
 	} else {
-		r.Local = k.addr(k.local[i], k.family[i]&wideLocal != 0)
-		r.Remote = k.addr(k.remote[i], k.family[i]&wideRemote != 0)
+		c.narrowHead(c.narrow.at(n), r)
 	}
-	r.LocalPort, r.RemotePort = k.localPort[i], k.remotePort[i]
-	r.PortLo, r.PortHi, r.PortBits = k.portLo[i], k.portHi[i], k.portBits[i]
-	r.EraLo, r.EraHi = 0, 0
-	if k.eraLo != nil {
-		r.EraLo, r.EraHi = k.eraLo[i], k.eraHi[i]
+	runtime.KeepAlive(c) // holds the memory of the rows
+}
+
+func (c *Connections) narrowHead(w *narrowRow, r *Row) {
+	r.Proto, r.Client, r.Side, r.Action, r.Class = w.kind.split()
+	r.Local, r.Remote = flow.Addr4(uint32(w.ends)), flow.Addr4(uint32(w.remote>>32))
+	r.LocalPort, r.RemotePort = uint16(w.remote>>16), uint16(w.remote)
+	r.PortLo, r.PortHi, r.PortBits = w.portLo, w.portHi, w.portBits
+	c.place(w.iface(), r)
+}
+
+func (c *Connections) wideHead(w *wideRow, r *Row) {
+	r.Proto, r.Client, r.Side, r.Action, r.Class = w.kind.split()
+	r.Local, r.Remote, r.LocalPort, r.RemotePort = w.local, w.remote, w.localPort, w.remotePort
+	r.PortLo, r.PortHi, r.PortBits = w.portLo, w.portHi, w.portBits
+	c.place(w.iface, r)
+}
+
+// place sets the interface and the eras of r, whose row has the given id.
+func (c *Connections) place(id uint32, r *Row) {
+	r.Interface, r.EraLo, r.EraHi = id, 0, 0
+	if c.eras != nil {
+		era := c.eras[id]
+		r.Interface, r.EraLo, r.EraHi = era.iface, era.lo, era.hi
 	}
 }

@@ -33,19 +33,24 @@ func keys4() []wideKey {
 	return keys
 }
 
+func testShard() *shard {
+	mem := newArena()
+	s := newShard(&pageSource{mem: mem}, &table[narrowRow]{mem: mem}, &table[wideRow]{mem: mem})
+	return &s
+}
+
 func (s *shard) rows() map[wideKey]wideRow {
-	shards := []shard{{narrow: s.narrow, wide: s.wide, numNarrow: s.numNarrow, numWide: s.numWide}}
-	h := newHeap(shards)
 	rows := make(map[wideKey]wideRow)
-	h.each(func(row, _ uint32) {
-		if chunk := int(row >> chunkBits); chunk < len(h.narrow) {
-			r := h.narrow[chunk][row%chunkRows].wide()
-			rows[r.wideKey] = r
-		} else {
-			r := h.wide[chunk-len(h.narrow)][row%chunkRows]
+	for i := range s.narrow.table.next {
+		if r := s.narrow.at(i).wide(); r.kind != 0 {
 			rows[r.wideKey] = r
 		}
-	})
+	}
+	for i := range s.wide.table.next {
+		if r := *s.wide.at(i); r.kind != 0 {
+			rows[r.wideKey] = r
+		}
+	}
 	return rows
 }
 
@@ -58,8 +63,14 @@ func TestRowsOfEqualHashStayApart(t *testing.T) {
 	other.local = flow.Addr{Hi: 1, Lo: keys[0].local.Lo}
 	keys = append(keys, six, other)
 
+	for i := range uint16(3000) { // more than fit a page
+		k := keys[i%2]
+		k.localPort = i
+		keys = append(keys, k)
+	}
+
 	for _, h := range []uint64{0, 1<<63 | 77, math.MaxUint64} {
-		var s shard
+		s := testShard()
 		want := make(map[wideKey]wideRow)
 		add := func(k wideKey, packets uint64) {
 			r := wideRow{wideKey: k, records: 1, packets: packets, first: 5, last: 6}

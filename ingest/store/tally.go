@@ -2,6 +2,7 @@ package store
 
 import (
 	"cmp"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -16,6 +17,9 @@ type Tally struct {
 	classes *portClasses
 	seed    hashSeed
 	shards  []shard
+	pages   *pageSource
+	narrow  *table[narrowRow]
+	wide    *table[wideRow]
 
 	mu    sync.Mutex // guards what follows
 	ids   map[string]uint32
@@ -34,13 +38,21 @@ type eraKey struct{ iface, lo, hi uint32 }
 // NewTally returns an empty Tally. It keeps cfg.Local and cfg.Cuts, which must not change
 // until Finish has returned.
 func NewTally(cfg Config) *Tally {
-	return &Tally{
+	mem := newArena()
+	t := &Tally{
 		cfg:     cfg,
 		classes: newPortClasses(cfg.PortBounds),
 		seed:    newHashSeed(),
 		shards:  make([]shard, numShards),
+		pages:   &pageSource{mem: newArena()},
+		narrow:  &table[narrowRow]{mem: mem},
+		wide:    &table[wideRow]{mem: mem},
 		ids:     make(map[string]uint32),
 	}
+	for i := range t.shards {
+		t.shards[i] = newShard(t.pages, t.narrow, t.wide)
+	}
+	return t
 }
 
 // Worker returns a new way to add batches to t, for one goroutine. Worker itself
@@ -136,6 +148,7 @@ func (w *TallyWorker) Add(b *Batch) {
 		w.read(b, from, min(from+BatchSize, n))
 		w.flush()
 	}
+	runtime.KeepAlive(w.t) // holds the memory of the rows
 }
 
 func (w *TallyWorker) id(name string) uint32 {

@@ -17,6 +17,9 @@ type LineDecoder struct {
 	layout  *Layout
 	stats   *Stats
 
+	plan   plan   // how to read plain lines of layout
+	places []byte // of separators
+
 	pos     []span // the columns of the current line
 	cells   []byte // its values, where a quoted line must be rewritten
 	message *LineDecoder
@@ -35,25 +38,37 @@ func NewLineDecoder(emit func(*store.Batch) error) *LineDecoder {
 func (d *LineDecoder) Decode(file string, block []byte, firstLine int64, l *Layout, stats *Stats) error {
 	d.file, d.line, d.layout, d.stats = file, firstLine-1, l, stats
 	stats.Alibaba = stats.Alibaba || l.alibaba
-	for len(block) > 0 {
-		line := block
-		if end := bytes.IndexByte(block, '\n'); end >= 0 {
-			line, block = block[:end], block[end+1:]
-		} else {
-			block = nil
+	for at := 0; at < len(block); {
+		if d.plan.layout != d.layout {
+			d.plan = planOf(d.layout)
 		}
-		d.line++
-		if d.layout.mayBeHeader(line) {
-			if h := d.layout.header(line); h != nil {
-				d.use(h)
-				continue
+		if d.plan.fits {
+			next, err := d.decodeScan(block, at)
+			if err != nil {
+				return err
 			}
+			at = next
+			continue
 		}
-		if err := d.decodeLine(line); err != nil {
+		line, _, _ := bytes.Cut(block[at:], newline)
+		at += len(line) + 1
+		if err := d.oddLine(line); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// oddLine decodes the next line, whatever it is.
+func (d *LineDecoder) oddLine(line []byte) error {
+	d.line++
+	if d.layout.mayBeHeader(line) {
+		if h := d.layout.header(line); h != nil {
+			d.use(h)
+			return nil
+		}
+	}
+	return d.decodeLine(line)
 }
 
 // Flush hands on the rows that are not in a full batch yet.

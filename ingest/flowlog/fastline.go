@@ -1,0 +1,306 @@
+package flowlog
+
+import (
+	"bytes"
+	"encoding/binary"
+
+	"github.com/sgadvise/sgadvise/ingest/flow"
+)
+
+// The fast path takes lines that are plain: as many values as the layout has columns,
+// none of them quoted, and every value that is read a flow's, written the usual way.
+// Of all others it takes no part; decodeLine reads them, and is what defines a row.
+
+// A plan says which columns of a layout the fast path reads. Columns that it does not
+// read are not looked at.
+type plan struct {
+	layout *Layout
+	fits   bool // lines of the layout can be plain
+	sep    byte
+	quote  byte // 0 in text
+
+	iface, src, dst, srcPort, dstPort, proto, action, start, end           uint8
+	version, packets, bytes, status, flags, typ, pktSrc, pktDst, direction int8 // below 0: none
+
+	passed []uint8 // columns of text that are not read: they must not be empty, or spaces stand side by side
+}
+
+// maxPlanned bounds the columns of a plan.
+const maxPlanned = 64
+
+func planOf(l *Layout) plan {
+	p := plan{layout: l, sep: l.sep, quote: l.quote}
+	if l.sep == 0 {
+		p.sep, p.quote = ' ', 0
+	}
+	if l.fault != "" || l.lacks != "" || l.alibaba || l.n > maxPlanned || l.has(Message) {
+		return p
+	}
+	read := map[int16]bool{}
+	must := func(f Field, at *uint8) bool { *at = uint8(l.col[f]); read[l.col[f]] = true; return l.has(f) }
+	may := func(f Field, at *int8) { *at = int8(l.col[f]); read[l.col[f]] = true }
+	p.fits = must(InterfaceID, &p.iface) && must(SrcAddr, &p.src) && must(DstAddr, &p.dst) &&
+		must(SrcPort, &p.srcPort) && must(DstPort, &p.dstPort) && must(Protocol, &p.proto) &&
+		must(Action, &p.action) && must(Start, &p.start) && must(End, &p.end)
+	p.version = -1
+	if l.assumed {
+		may(Version, &p.version)
+	}
+	may(Packets, &p.packets)
+	may(Bytes, &p.bytes)
+	may(LogStatus, &p.status)
+	may(TCPFlags, &p.flags)
+	may(Type, &p.typ)
+	may(PktSrcAddr, &p.pktSrc)
+	may(PktDstAddr, &p.pktDst)
+	may(FlowDirection, &p.direction)
+	for c := range l.n {
+		if l.sep == 0 && !read[int16(c)] {
+			p.passed = append(p.passed, uint8(c))
+		}
+	}
+	return p
+}
+
+// placesFront is how much room there is before the places of a scan, for the start of
+// the first line.
+const placesFront = 2
+
+func place(places []byte, at int) uint { return uint(binary.LittleEndian.Uint16(places[at:])) }
+
+func setPlace(places []byte, at int, v uint) { binary.LittleEndian.PutUint16(places[at:], uint16(v)) }
+
+// decodeScan decodes lines of block from the given offset, some scanSize bytes of them,
+// and returns the offset of the first line that it leaves. It leaves off early where a
+// header line changes the layout.
+func (d *LineDecoder) decodeScan(block []byte, from int) (next int, err error) {
+	to := len(block)
+	if to-from > scanSize {
+		if to = from + bytes.LastIndexByte(block[from:from+scanSize], '\n') + 1; to == from {
+			line, _, _ := bytes.Cut(block[from:], newline)
+			return from + len(line) + 1, d.oddLine(line)
+		}
+	}
+	front := min(from, valueSlack)
+	b := block[from-front:]
+	stop := to - from + front // places are offsets in b
+	if d.places == nil {
+		d.places = make([]byte, placesFront+2*scanSize+2*maxPlanned+placeSlack)
+	}
+	found := placesFront + scanFor(d.places[placesFront:], b[front:stop], front, d.plan.sep)
+	setPlace(d.places, found, 1<<16-1)
+	quoted := d.plan.quote != 0 && bytes.IndexByte(b[front:stop], d.plan.quote) >= 0
+
+	last := 2 * (d.layout.n - 1) // room that the separators of a line take
+	p := placesFront             // the first separator of the line
+	for at := front; at < stop; {
+		end := stop
+		if n := bytes.IndexByte(b[at:stop], '\n'); n >= 0 {
+			end = at + n
+		}
+		d.line++
+		q, first := p, at
+		if d.plan.quote == 0 && p+last < found && place(d.places, p+last) < uint(end) && isExportTime(b[at:place(d.places, p)]) {
+			q, first = p+2, int(place(d.places, p))+1
+		}
+		if q+last <= found && place(d.places, q+last-2) < uint(end) && place(d.places, q+last) > uint(end) &&
+			first >= valueSlack && end+valueSlack <= len(b) && !(quoted && bytes.IndexByte(b[at:end], d.plan.quote) >= 0) {
+			// The line with its start and its end in the places of separators of its neighbours.
+			line, beyond := d.places[q-2:q+last+2], place(d.places, q+last)
+			setPlace(line, 0, uint(first-1))
+			value := end
+			if b[end-1] == '\r' {
+				value--
+			}
+			setPlace(line, last+2, uint(value))
+			taken, err := d.plainLine(b, line)
+			setPlace(line, last+2, beyond)
+			if err != nil {
+				return 0, err
+			}
+			if taken {
+				p = q + last
+				at = end + 1
+				continue
+			}
+		}
+		d.line--
+		if err := d.oddLine(b[at:end]); err != nil {
+			return 0, err
+		}
+		if d.layout != d.plan.layout {
+			return from - front + end + 1, nil
+		}
+		for p < found && place(d.places, p) < uint(end) {
+			p += 2
+		}
+		at = end + 1
+	}
+	return to, nil
+}
+
+var newline = []byte("\n")
+
+// plainLine decodes a line if it is plain. Its values are where the places say: value k
+// follows place k and ends at place k+1.
+func (d *LineDecoder) plainLine(b, places []byte) (taken bool, err error) {
+	p := &d.plan
+	value := func(column uint8) (lo, hi uint) {
+		both := binary.LittleEndian.Uint32(places[2*int(column):])
+		return uint(both&0xffff) + 1, uint(both >> 16)
+	}
+	for _, c := range p.passed {
+		if lo, hi := value(c); lo >= hi {
+			return false, nil
+		}
+	}
+	if p.version >= 0 {
+		if lo, hi := value(uint8(p.version)); hi-lo != 1 || b[lo] != '2' {
+			return false, nil
+		}
+	}
+	if p.status >= 0 {
+		if lo, hi := value(uint8(p.status)); string(b[lo:hi]) != "OK" {
+			return false, nil
+		}
+	}
+	var action flow.Action
+	lo, hi := value(p.action)
+	switch string(b[lo:hi]) {
+	case "ACCEPT":
+		action = flow.Accept
+	case "REJECT":
+		action = flow.Reject
+	default:
+		return false, nil
+	}
+	var direction flow.Direction
+	if p.direction >= 0 {
+		lo, hi = value(uint8(p.direction))
+		switch string(b[lo:hi]) {
+		case "ingress":
+			direction = flow.Ingress
+		case "egress":
+			direction = flow.Egress
+		default:
+			return false, nil
+		}
+	}
+
+	lo, hi = value(p.srcPort)
+	srcPort, wrong := small(b, lo, hi)
+	lo, hi = value(p.dstPort)
+	dstPort, bad := small(b, lo, hi)
+	wrong |= bad | (srcPort|dstPort)>>16
+	lo, hi = value(p.proto)
+	proto, bad := small(b, lo, hi)
+	wrong |= bad | proto>>8
+	if !flow.Proto(proto).HasPorts() {
+		srcPort, dstPort = 0, 0
+	}
+	lo, hi = value(p.start)
+	start, bad := number(b, lo, hi)
+	wrong |= bad
+	lo, hi = value(p.end)
+	end, bad := number(b, lo, hi)
+	wrong |= bad | (start|end)>>31 | (end-start)>>63 // seconds, in order
+	var packets, octets uint64
+	if p.packets >= 0 {
+		lo, hi = value(uint8(p.packets))
+		packets, bad = number(b, lo, hi)
+		wrong |= bad
+	}
+	if p.bytes >= 0 {
+		lo, hi = value(uint8(p.bytes))
+		octets, bad = number(b, lo, hi)
+		wrong |= bad
+	}
+	var flags flow.TCPFlags
+	if p.flags >= 0 {
+		lo, hi = value(uint8(p.flags))
+		n, bad := small(b, lo, hi)
+		wrong |= bad | n>>8
+		flags = flow.FlagsKnown | flow.TCPFlags(n)
+	}
+	if wrong != 0 {
+		return false, nil
+	}
+
+	srcLo, srcHi := value(p.src)
+	dstLo, dstHi := value(p.dst)
+	src4, wrong := quad(b, srcLo, srcHi)
+	dst4, bad := quad(b, dstLo, dstHi)
+	src, dst, kind := flow.Addr4(src4), flow.Addr4(dst4), addr4
+	if wrong|bad != 0 {
+		kind = addr6
+		var srcKind, dstKind addrKind
+		src, srcKind = parseAddr(b[srcLo:srcHi])
+		dst, dstKind = parseAddr(b[dstLo:dstHi])
+		if srcKind != kind || dstKind != kind {
+			return false, nil
+		}
+	}
+	if p.typ >= 0 {
+		lo, hi = value(uint8(p.typ))
+		if t := b[lo:hi]; !(kind == addr4 && string(t) == "IPv4" || kind == addr6 && string(t) == "IPv6") {
+			return false, nil
+		}
+	}
+	var pktSrc, pktDst flow.Addr
+	if p.pktSrc >= 0 {
+		lo, hi = value(uint8(p.pktSrc))
+		if pktSrc = sameAddr(b, lo, hi, srcLo, srcHi, src, kind); !pktSrc.IsValid() {
+			return false, nil
+		}
+	}
+	if p.pktDst >= 0 {
+		lo, hi = value(uint8(p.pktDst))
+		if pktDst = sameAddr(b, lo, hi, dstLo, dstHi, dst, kind); !pktDst.IsValid() {
+			return false, nil
+		}
+	}
+	lo, hi = value(p.iface)
+	if missing(b[lo:hi]) {
+		return false, nil
+	}
+
+	i, err := d.columns.next()
+	if err != nil {
+		return false, err
+	}
+	d.stats.Records++
+	d.stats.Rows++
+	c := &d.columns.full
+	c.Interface[i] = d.columns.iface(b[lo:hi])
+	c.Src[i], c.Dst[i] = src, dst
+	c.PktSrc[i], c.PktDst[i] = pktSrc, pktDst
+	c.SrcPort[i], c.DstPort[i] = uint16(srcPort), uint16(dstPort)
+	c.Proto[i], c.Direction[i] = flow.Proto(proto), direction
+	c.Action[i], c.Status[i], c.Flags[i] = action, flow.StatusOK, flags
+	c.Packets[i], c.Bytes[i] = packets, octets
+	c.Start[i], c.End[i] = int64(start), int64(end)
+	return true, nil
+}
+
+// small reads a number of 1 to 8 decimal digits, b[lo:hi]. wrong is 0 if it is one.
+func small(b []byte, lo, hi uint) (n, wrong uint64) {
+	return digits(binary.LittleEndian.Uint64(b[hi-8:]), hi-lo)
+}
+
+// sameAddr reads the address b[lo:hi], which often is the one that b[lo2:hi2] has been
+// read to be. It returns the zero address if it is not an address of that kind.
+func sameAddr(b []byte, lo, hi, lo2, hi2 uint, known flow.Addr, kind addrKind) flow.Addr {
+	if string(b[lo:hi]) == string(b[lo2:hi2]) {
+		return known
+	}
+	if kind == addr4 {
+		if v, wrong := quad(b, lo, hi); wrong == 0 {
+			return flow.Addr4(v)
+		}
+		return flow.Addr{}
+	}
+	if a, got := parseAddr(b[lo:hi]); got == kind {
+		return a
+	}
+	return flow.Addr{}
+}

@@ -37,9 +37,17 @@ func (r recorder) Add(b *store.Batch) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i := range b.Len() {
-		*r.rows = append(*r.rows, fmt.Sprint(b.Names[b.Interface[i]], b.Src[i], b.Dst[i], b.PktSrc[i], b.PktDst[i], b.SrcPort[i], b.DstPort[i],
-			b.Proto[i], b.Direction[i], b.Action[i], b.Status[i], b.Flags[i], b.Packets[i], b.Bytes[i], b.Start[i], b.End[i]))
+		*r.rows = append(*r.rows, fmt.Sprint(b.Names[b.Interface[i]], b.Src[i], b.Dst[i], cell(b.PktSrc, i), cell(b.PktDst, i), b.SrcPort[i], b.DstPort[i],
+			b.Proto[i], cell(b.Direction, i), b.Action[i], b.Status[i], cell(b.Flags, i), b.Packets[i], b.Bytes[i], b.Start[i], b.End[i]))
 	}
+}
+
+// cell returns the value of row i of a column, or zero if the batch lacks the column.
+func cell[T any](column []T, i int) (v T) {
+	if len(column) > 0 {
+		v = column[i]
+	}
+	return v
 }
 
 // readRows reads paths and returns their rows, sorted.

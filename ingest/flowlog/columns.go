@@ -14,16 +14,100 @@ const maxNames = 1 << 16
 // columns fills batches row by row and hands on the full ones. One decoder owns it.
 type columns struct {
 	emit func(*store.Batch) error
-	full store.Batch // every column has the length BatchSize
-	out  store.Batch // what is handed on: the filled part of full
+	rows *rows
+	full store.Batch // the whole of rows
+	out  store.Batch // what is handed on: the filled part of them
 	n    int         // rows filled
+
+	// Those of the columns that few logs have which the rows to come have, and those
+	// which the batch at hand has.
+	needs, has optional
 
 	// Interface names are interned twice: the string once per decoder, the index
 	// once per batch. recent finds the name of most rows without hashing it.
 	names  []string // of this batch
 	batch  uint32   // number of this batch; 0 before the first
 	known  map[string]*interned
-	recent [256]*interned
+	recent [1 << 10][2]recentName
+}
+
+// rows are the columns of a batch. Between them is room, since rows that are as many as a
+// power of two would put each row's place in every column into the same few lines of the cache.
+type rows struct {
+	iface     [store.BatchSize]uint32
+	_         [1 * 64]byte
+	src       [store.BatchSize]flow.Addr
+	_         [2 * 64]byte
+	dst       [store.BatchSize]flow.Addr
+	_         [3 * 64]byte
+	srcPort   [store.BatchSize]uint16
+	_         [4 * 64]byte
+	dstPort   [store.BatchSize]uint16
+	_         [5 * 64]byte
+	packets   [store.BatchSize]uint64
+	_         [6 * 64]byte
+	bytes     [store.BatchSize]uint64
+	_         [7 * 64]byte
+	start     [store.BatchSize]int64
+	_         [8 * 64]byte
+	end       [store.BatchSize]int64
+	_         [9 * 64]byte
+	proto     [store.BatchSize]flow.Proto
+	_         [10 * 64]byte
+	action    [store.BatchSize]flow.Action
+	_         [11 * 64]byte
+	status    [store.BatchSize]flow.Status
+	_         [12 * 64]byte
+	pktSrc    [store.BatchSize]flow.Addr
+	_         [13 * 64]byte
+	pktDst    [store.BatchSize]flow.Addr
+	_         [14 * 64]byte
+	flags     [store.BatchSize]flow.TCPFlags
+	_         [15 * 64]byte
+	direction [store.BatchSize]flow.Direction
+}
+
+// batch returns the first n rows.
+func (r *rows) batch(n int) store.Batch {
+	return store.Batch{
+		Interface: r.iface[:n],
+		Src:       r.src[:n], Dst: r.dst[:n],
+		PktSrc: r.pktSrc[:n], PktDst: r.pktDst[:n],
+		SrcPort: r.srcPort[:n], DstPort: r.dstPort[:n],
+		Proto:     r.proto[:n],
+		Direction: r.direction[:n], Action: r.action[:n],
+		Status: r.status[:n], Flags: r.flags[:n],
+		Packets: r.packets[:n], Bytes: r.bytes[:n],
+		Start: r.start[:n], End: r.end[:n],
+	}
+}
+
+// optional is a set of the columns that a batch may lack.
+type optional uint8
+
+const (
+	hasPackets   optional = 1 << iota // the addresses of the packet header
+	hasFlags                          // TCP flags
+	hasDirection                      // the direction
+
+	hasAll = hasPackets | hasFlags | hasDirection
+)
+
+// optional returns the columns that rows of l may fill.
+func (l *Layout) optional() (set optional) {
+	if l.has(Message) {
+		return hasAll
+	}
+	if l.has(PktSrcAddr) || l.has(PktDstAddr) {
+		set |= hasPackets
+	}
+	if l.has(TCPFlags) {
+		set |= hasFlags
+	}
+	if l.has(FlowDirection) {
+		set |= hasDirection
+	}
+	return set
 }
 
 type interned struct {
@@ -32,28 +116,52 @@ type interned struct {
 	index uint32
 }
 
+// recentName is an interned name of recentSize bytes, with what they are; the zero
+// recentName is none.
+type recentName struct {
+	front, middle, back uint64 // the first eight bytes, the next, and the last
+	name                *interned
+}
+
+// recentSize is the size of the names of nearly all interfaces: eni- and 17 digits.
+const recentSize = 21
+
 func newColumns(emit func(*store.Batch) error) *columns {
-	const n = store.BatchSize
+	r := new(rows)
 	return &columns{
-		emit: emit,
-		full: store.Batch{
-			Interface: make([]uint32, n),
-			Src:       make([]flow.Addr, n), Dst: make([]flow.Addr, n),
-			PktSrc: make([]flow.Addr, n), PktDst: make([]flow.Addr, n),
-			SrcPort: make([]uint16, n), DstPort: make([]uint16, n),
-			Proto:     make([]flow.Proto, n),
-			Direction: make([]flow.Direction, n), Action: make([]flow.Action, n),
-			Status: make([]flow.Status, n), Flags: make([]flow.TCPFlags, n),
-			Packets: make([]uint64, n), Bytes: make([]uint64, n),
-			Start: make([]int64, n), End: make([]int64, n),
-		},
+		emit:  emit,
+		rows:  r,
+		full:  r.batch(store.BatchSize),
 		known: make(map[string]*interned),
 		batch: 1,
+		needs: hasAll,
+		has:   hasAll,
 	}
 }
 
-// next returns the index of a fresh row, whose every column the caller sets. It
-// hands on the batch first if that is full.
+// need says which optional columns the rows to come may fill.
+func (c *columns) need(set optional) {
+	c.needs = set
+	more := set &^ c.has
+	c.has |= set
+	if c.n == 0 {
+		c.has = set
+		return
+	}
+	if more&hasPackets != 0 {
+		clear(c.rows.pktSrc[:c.n])
+		clear(c.rows.pktDst[:c.n])
+	}
+	if more&hasFlags != 0 {
+		clear(c.rows.flags[:c.n])
+	}
+	if more&hasDirection != 0 {
+		clear(c.rows.direction[:c.n])
+	}
+}
+
+// next returns the index of a fresh row, whose every column the caller sets: of the
+// optional ones those in has. It hands on the batch first if that is full.
 func (c *columns) next() (int, error) {
 	if c.n == store.BatchSize {
 		if err := c.flush(); err != nil {
@@ -69,21 +177,20 @@ func (c *columns) flush() error {
 	if c.n == 0 {
 		return nil
 	}
-	n, b := c.n, &c.full
-	c.out = store.Batch{
-		Names:     c.names,
-		Interface: b.Interface[:n],
-		Src:       b.Src[:n], Dst: b.Dst[:n],
-		PktSrc: b.PktSrc[:n], PktDst: b.PktDst[:n],
-		SrcPort: b.SrcPort[:n], DstPort: b.DstPort[:n],
-		Proto:     b.Proto[:n],
-		Direction: b.Direction[:n], Action: b.Action[:n],
-		Status: b.Status[:n], Flags: b.Flags[:n],
-		Packets: b.Packets[:n], Bytes: b.Bytes[:n],
-		Start: b.Start[:n], End: b.End[:n],
+	c.out = c.rows.batch(c.n)
+	c.out.Names = c.names
+	if c.has&hasPackets == 0 {
+		c.out.PktSrc, c.out.PktDst = nil, nil
+	}
+	if c.has&hasFlags == 0 {
+		c.out.Flags = nil
+	}
+	if c.has&hasDirection == 0 {
+		c.out.Direction = nil
 	}
 	err := c.emit(&c.out)
 	c.n = 0
+	c.has = c.needs
 	c.names = c.names[:0]
 	c.batch++
 	if len(c.known) > maxNames {
@@ -95,19 +202,35 @@ func (c *columns) flush() error {
 
 // iface returns the index of an interface name in the current batch.
 func (c *columns) iface(name []byte) uint32 {
-	var slot uint64
-	if len(name) >= 8 { // the end of an ENI id is what tells it from others
-		slot = binary.LittleEndian.Uint64(name[len(name)-8:]) * 0x9e3779b97f4a7c15 >> 56
+	if len(name) != recentSize {
+		return c.index(c.intern(name))
 	}
-	e := c.recent[slot]
-	if e == nil || e.name != string(name) {
-		e = c.known[string(name)]
-		if e == nil {
-			e = &interned{name: string(name)}
-			c.known[e.name] = e
+	v := (*[recentSize]byte)(name)
+	front, middle, back := binary.LittleEndian.Uint64(v[:]), binary.LittleEndian.Uint64(v[8:]), binary.LittleEndian.Uint64(v[recentSize-8:])
+	slot := &c.recent[back*0x9e3779b97f4a7c15>>54]
+	for i := range slot {
+		if s := &slot[i]; s.back == back && s.middle == middle && s.front == front && s.name != nil {
+			return c.index(s.name)
 		}
-		c.recent[slot] = e
 	}
+	e := c.intern(v[:])
+	slot[1] = slot[0]
+	slot[0] = recentName{front, middle, back, e}
+	return c.index(e)
+}
+
+// intern returns the interned name.
+func (c *columns) intern(name []byte) *interned {
+	e := c.known[string(name)]
+	if e == nil {
+		e = &interned{name: string(name)}
+		c.known[e.name] = e
+	}
+	return e
+}
+
+// index returns the index of a name in the current batch.
+func (c *columns) index(e *interned) uint32 {
 	if e.batch != c.batch {
 		e.batch, e.index = c.batch, uint32(len(c.names))
 		c.names = append(c.names, e.name)

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 
 	"github.com/sgadvise/sgadvise/ingest/flow"
+	"github.com/sgadvise/sgadvise/ingest/store"
 )
 
 // The fast path takes lines that are plain: as many values as the layout has columns,
@@ -27,6 +28,10 @@ type plan struct {
 
 // maxPlanned bounds the columns of a plan.
 const maxPlanned = 64
+
+// linePlaces are the places that begin and end the values of a line: value k follows
+// place k and ends at place k+1.
+type linePlaces [2 * (maxPlanned + 1)]byte
 
 func planOf(l *Layout) plan {
 	p := plan{layout: l, sep: l.sep, quote: l.quote}
@@ -106,15 +111,15 @@ func (d *LineDecoder) decodeScan(block []byte, from int) (next int, err error) {
 		if q+last <= found && place(d.places, q+last-2) < uint(end) && place(d.places, q+last) > uint(end) &&
 			first >= valueSlack && end+valueSlack <= len(b) && !(quoted && bytes.IndexByte(b[at:end], d.plan.quote) >= 0) {
 			// The line with its start and its end in the places of separators of its neighbours.
-			line, beyond := d.places[q-2:q+last+2], place(d.places, q+last)
-			setPlace(line, 0, uint(first-1))
+			line, beyond := (*linePlaces)(d.places[q-2:]), place(d.places, q+last)
+			setPlace(line[:], 0, uint(first-1))
 			value := end
 			if b[end-1] == '\r' {
 				value--
 			}
-			setPlace(line, last+2, uint(value))
+			setPlace(line[:], last+2, uint(value))
 			taken, err := d.plainLine(b, line)
-			setPlace(line, last+2, beyond)
+			setPlace(line[:], last+2, beyond)
 			if err != nil {
 				return 0, err
 			}
@@ -141,12 +146,11 @@ func (d *LineDecoder) decodeScan(block []byte, from int) (next int, err error) {
 
 var newline = []byte("\n")
 
-// plainLine decodes a line if it is plain. Its values are where the places say: value k
-// follows place k and ends at place k+1.
-func (d *LineDecoder) plainLine(b, places []byte) (taken bool, err error) {
+// plainLine decodes a line if it is plain.
+func (d *LineDecoder) plainLine(b []byte, places *linePlaces) (taken bool, err error) {
 	p := &d.plan
 	value := func(column uint8) (lo, hi uint) {
-		both := binary.LittleEndian.Uint32(places[2*int(column):])
+		both := binary.LittleEndian.Uint32(places[2*int(column&(maxPlanned-1)):])
 		return uint(both&0xffff) + 1, uint(both >> 16)
 	}
 	for _, c := range p.passed {
@@ -264,21 +268,33 @@ func (d *LineDecoder) plainLine(b, places []byte) (taken bool, err error) {
 		return false, nil
 	}
 
-	i, err := d.columns.next()
-	if err != nil {
-		return false, err
+	c := d.columns
+	i := c.n
+	if i == store.BatchSize {
+		if err := c.flush(); err != nil {
+			return false, err
+		}
+		i = 0
 	}
+	c.n = i + 1
 	d.stats.Records++
 	d.stats.Rows++
-	c := &d.columns.full
-	c.Interface[i] = d.columns.iface(b[lo:hi])
-	c.Src[i], c.Dst[i] = src, dst
-	c.PktSrc[i], c.PktDst[i] = pktSrc, pktDst
-	c.SrcPort[i], c.DstPort[i] = uint16(srcPort), uint16(dstPort)
-	c.Proto[i], c.Direction[i] = flow.Proto(proto), direction
-	c.Action[i], c.Status[i], c.Flags[i] = action, flow.StatusOK, flags
-	c.Packets[i], c.Bytes[i] = packets, octets
-	c.Start[i], c.End[i] = int64(start), int64(end)
+	r := c.rows
+	r.iface[i] = c.iface(b[lo:hi])
+	r.src[i], r.dst[i] = src, dst
+	r.srcPort[i], r.dstPort[i] = uint16(srcPort), uint16(dstPort)
+	r.proto[i], r.action[i], r.status[i] = flow.Proto(proto), action, flow.StatusOK
+	r.packets[i], r.bytes[i] = packets, octets
+	r.start[i], r.end[i] = int64(start), int64(end)
+	if c.has&hasPackets != 0 {
+		r.pktSrc[i], r.pktDst[i] = pktSrc, pktDst
+	}
+	if c.has&hasFlags != 0 {
+		r.flags[i] = flags
+	}
+	if c.has&hasDirection != 0 {
+		r.direction[i] = direction
+	}
 	return true, nil
 }
 

@@ -10,37 +10,38 @@ const (
 	zeros = '0' * each
 )
 
-// equals has the high bit set in the bytes of x that are those of all, and nothing else.
-// It is exact: no borrow leaves a byte, and a byte that differs in its high bit alone
+// others has the high bit set in the bytes of x that are not those of all, and nothing
+// else. It is exact: no borrow leaves a byte, and a byte that differs in its high bit alone
 // (0xa0 from a space) keeps that bit.
-func equals(x, all uint64) uint64 {
+func others(x, all uint64) uint64 {
 	x ^= all
-	return ^(((x | high) - each) | x) & high
+	return (((x | high) - each) | x) & high
 }
 
-// gather moves the high bits of the bytes of x to the lowest byte, in their order.
-func gather(x uint64) uint64 { return (x >> 7) * 0x0102040810204080 >> 56 }
+// gather puts the high bits of the bytes of x together, the first byte's lowest; x has no
+// other bits.
+func gather(x uint64) uint64 { return x * 0x0002040810204081 >> 56 }
 
-// places says for each set of eight bits where they are: four places of 16 bits in a
-// word, four more in the next, and twice their number, in bytes of places.
-var places = func() (t [256]struct {
-	first, rest uint64
-	size        uint8
+// places says for each set of eight bits where the zeros are among them: the first four
+// places and the others, in 16 bits each, and their number.
+var places = func() (t struct {
+	first, rest [256]uint64
+	count       [256]uint8
 }) {
-	for set := range t {
+	for set := range t.count {
 		n := 0
 		for bit := range 8 {
-			if set>>bit&1 == 0 {
+			switch {
+			case set>>bit&1 != 0:
 				continue
-			}
-			if n < 4 {
-				t[set].first |= uint64(bit) << (16 * n)
-			} else {
-				t[set].rest |= uint64(bit) << (16 * (n - 4))
+			case n < 4:
+				t.first[set] |= uint64(bit) << (16 * n)
+			default:
+				t.rest[set] |= uint64(bit) << (16 * (n - 4))
 			}
 			n++
 		}
-		t[set].size = uint8(2 * n)
+		t.count[set] = uint8(n)
 	}
 	return t
 }()
@@ -59,17 +60,21 @@ const (
 // most scanSize bytes, and pos has room for two for each of them and placeSlack more. What
 // follows the places in pos is overwritten.
 func scanFor(pos, text []byte, first int, sep byte) (n int) {
-	all := uint64(sep) * each
 	const every = 0x0001000100010001
+	all := uint64(sep) * each
 	at := uint64(first) * every
-	for ; len(text) >= 8; text = text[8:] {
-		found := gather(equals(binary.LittleEndian.Uint64(text), all))
-		p := &places[found]
-		out := pos[n : n+16]
-		binary.LittleEndian.PutUint64(out, p.first+at)
-		binary.LittleEndian.PutUint64(out[8:], p.rest+at)
-		n += int(p.size)
-		at += 8 * every
+	for ; len(text) >= 32; text = text[32:] {
+		words := (*[32]byte)(text)
+		for i := 0; i < 32; i += 8 {
+			set := gather(others(binary.LittleEndian.Uint64(words[i:]), all)) & 0xff
+			binary.LittleEndian.PutUint64(pos[n:], places.first[set]+at)
+			count := places.count[set]
+			if count > 4 {
+				binary.LittleEndian.PutUint64(pos[n+8:], places.rest[set]+at)
+			}
+			n += 2 * int(count)
+			at += 8 * every
+		}
 	}
 	for i, c := range text {
 		if c == sep {

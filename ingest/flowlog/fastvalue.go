@@ -62,9 +62,9 @@ func quad(b []byte, lo, hi uint) (v uint32, wrong uint64) {
 		digits = zeros & 0xffffffff
 	)
 	q, n := (*[20]byte)(b[lo:]), hi-lo
-	found := gather(equals(binary.LittleEndian.Uint64(q[:]), dots)) |
-		gather(equals(binary.LittleEndian.Uint64(q[8:]), dots))<<8
-	found &= 1<<(n&15) - 1
+	found := gather(others(binary.LittleEndian.Uint64(q[:]), dots)) |
+		gather(others(binary.LittleEndian.Uint64(q[8:]), dots))<<8
+	found = ^found & (1<<(n&15) - 1)
 	o := &dotted[found>>1&(1<<11-1)]
 	sizes := o.sizes + uint64(n)<<48
 

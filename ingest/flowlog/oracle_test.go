@@ -325,18 +325,31 @@ func slowPair(a, b *netip.Addr, typ string) string {
 type collector struct{ records []flow.Record }
 
 func (c *collector) add(b *store.Batch) error {
+	c.records = append(c.records, recordsOf(b)...)
+	return nil
+}
+
+func recordsOf(b *store.Batch) (records []flow.Record) {
 	for i := range b.Len() {
-		c.records = append(c.records, flow.Record{
+		records = append(records, flow.Record{
 			Interface: b.Names[b.Interface[i]],
 			Src:       b.Src[i].Netip(), Dst: b.Dst[i].Netip(),
-			PktSrc: b.PktSrc[i].Netip(), PktDst: b.PktDst[i].Netip(),
+			PktSrc: cell(b.PktSrc, i).Netip(), PktDst: cell(b.PktDst, i).Netip(),
 			SrcPort: b.SrcPort[i], DstPort: b.DstPort[i],
-			Proto: b.Proto[i], Direction: b.Direction[i],
-			Action: b.Action[i], Status: b.Status[i], Flags: b.Flags[i],
+			Proto: b.Proto[i], Direction: cell(b.Direction, i),
+			Action: b.Action[i], Status: b.Status[i], Flags: cell(b.Flags, i),
 			Packets: b.Packets[i], Bytes: b.Bytes[i], Start: b.Start[i], End: b.End[i],
 		})
 	}
-	return nil
+	return records
+}
+
+// cell returns the value of row i of a column, or zero if the batch lacks the column.
+func cell[T any](column []T, i int) (v T) {
+	if len(column) > 0 {
+		v = column[i]
+	}
+	return v
 }
 
 // bench is a decoder with its collector, kept between lines: its columns are large.

@@ -145,13 +145,7 @@ func collectRecords(out *[]flow.Record) func(*store.Batch) error {
 	return func(b *store.Batch) error {
 		mu.Lock()
 		defer mu.Unlock()
-		for i := range b.Len() {
-			*out = append(*out, flow.Record{
-				Interface: b.Names[b.Interface[i]], Src: b.Src[i].Netip(), Dst: b.Dst[i].Netip(),
-				PktSrc: b.PktSrc[i].Netip(), PktDst: b.PktDst[i].Netip(), SrcPort: b.SrcPort[i], DstPort: b.DstPort[i],
-				Proto: b.Proto[i], Direction: b.Direction[i], Action: b.Action[i], Status: b.Status[i], Flags: b.Flags[i],
-				Packets: b.Packets[i], Bytes: b.Bytes[i], Start: b.Start[i], End: b.End[i]})
-		}
+		*out = append(*out, recordsOf(b)...)
 		return nil
 	}
 }

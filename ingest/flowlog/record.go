@@ -263,15 +263,23 @@ func (d *LineDecoder) record(base []byte, pos []span) error {
 		return err
 	}
 	d.stats.Rows++
-	b := &d.columns.full
-	b.Interface[i] = d.columns.iface(ifaceName(value(InterfaceID)))
-	b.Src[i], b.Dst[i] = a.src, a.dst
-	b.PktSrc[i], b.PktDst[i] = a.pktSrc, a.pktDst
-	b.SrcPort[i], b.DstPort[i] = uint16(srcPort), uint16(dstPort)
-	b.Proto[i], b.Direction[i] = flow.Proto(proto), direction
-	b.Action[i], b.Status[i], b.Flags[i] = action, flow.StatusOK, flags
-	b.Packets[i], b.Bytes[i] = packets, octets
-	b.Start[i], b.End[i] = start, end
+	c := d.columns
+	r := c.rows
+	r.iface[i] = c.iface(ifaceName(value(InterfaceID)))
+	r.src[i], r.dst[i] = a.src, a.dst
+	r.srcPort[i], r.dstPort[i] = uint16(srcPort), uint16(dstPort)
+	r.proto[i], r.action[i], r.status[i] = flow.Proto(proto), action, flow.StatusOK
+	r.packets[i], r.bytes[i] = packets, octets
+	r.start[i], r.end[i] = start, end
+	if c.has&hasPackets != 0 {
+		r.pktSrc[i], r.pktDst[i] = a.pktSrc, a.pktDst
+	}
+	if c.has&hasFlags != 0 {
+		r.flags[i] = flags
+	}
+	if c.has&hasDirection != 0 {
+		r.direction[i] = direction
+	}
 	return nil
 }
 
@@ -282,14 +290,14 @@ func (d *LineDecoder) coverage(name []byte, status flow.Status, start, end int64
 		return err
 	}
 	d.stats.Rows++
-	b := &d.columns.full
-	b.Interface[i] = d.columns.iface(ifaceName(name))
-	b.Src[i], b.Dst[i], b.PktSrc[i], b.PktDst[i] = flow.Addr{}, flow.Addr{}, flow.Addr{}, flow.Addr{}
-	b.SrcPort[i], b.DstPort[i] = 0, 0
-	b.Proto[i], b.Direction[i] = 0, flow.DirectionUnknown
-	b.Action[i], b.Status[i], b.Flags[i] = flow.ActionNone, status, 0
-	b.Packets[i], b.Bytes[i] = 0, 0
-	b.Start[i], b.End[i] = start, end
+	r := d.columns.rows
+	r.iface[i] = d.columns.iface(ifaceName(name))
+	r.src[i], r.dst[i], r.pktSrc[i], r.pktDst[i] = flow.Addr{}, flow.Addr{}, flow.Addr{}, flow.Addr{}
+	r.srcPort[i], r.dstPort[i] = 0, 0
+	r.proto[i], r.direction[i] = 0, flow.DirectionUnknown
+	r.action[i], r.status[i], r.flags[i] = flow.ActionNone, status, 0
+	r.packets[i], r.bytes[i] = 0, 0
+	r.start[i], r.end[i] = start, end
 	return nil
 }
 

@@ -38,6 +38,7 @@ func NewLineDecoder(emit func(*store.Batch) error) *LineDecoder {
 func (d *LineDecoder) Decode(file string, block []byte, firstLine int64, l *Layout, stats *Stats) error {
 	d.file, d.line, d.layout, d.stats = file, firstLine-1, l, stats
 	stats.Alibaba = stats.Alibaba || l.alibaba
+	d.columns.need(l.optional())
 	for at := 0; at < len(block); {
 		if d.plan.layout != d.layout {
 			d.plan = planOf(d.layout)
@@ -82,6 +83,7 @@ func (d *LineDecoder) use(l *Layout) {
 		}
 	}
 	d.layout = l
+	d.columns.need(l.optional())
 	d.stats.Alibaba = d.stats.Alibaba || l.alibaba
 }
 

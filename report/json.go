@@ -1,11 +1,13 @@
 package report
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -14,15 +16,83 @@ import (
 // Write writes r as indented JSON with a newline at the end. Equal reports give
 // equal bytes. Characters that could steer a terminal or reorder text are written as
 // \u escapes, so the file is safe to look at; nothing is lost.
+//
+// It writes one element of the long arrays after another: after an error w holds a part.
 func Write(w io.Writer, r *Report) error {
-	var buf bytes.Buffer
-	enc := json.NewEncoder(&buf)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	if err := enc.Encode(r.complete()); err != nil {
+	out := bufio.NewWriterSize(w, 64<<10)
+	if err := writeMembers(out, reflect.ValueOf(r.complete()).Elem()); err != nil {
 		return fmt.Errorf("report: %w", err)
 	}
-	_, err := w.Write(escapeHidden(buf.Bytes()))
+	return out.Flush()
+}
+
+// writeMembers writes the struct v as [json.Encoder] would, arrays element by element.
+func writeMembers(w *bufio.Writer, v reflect.Value) error {
+	const one, two = "  ", "    "
+	member, element := newValueWriter(w, one), newValueWriter(w, two)
+	separator := "{\n"
+	for i := range v.NumField() {
+		name, option, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
+		f := v.Field(i)
+		if option == "omitempty" && isEmpty(f) {
+			continue
+		}
+		fmt.Fprintf(w, "%s%s%q: ", separator, one, name)
+		separator = ",\n"
+		if f.Kind() != reflect.Slice || f.Len() == 0 {
+			if err := member.write(f.Interface()); err != nil {
+				return err
+			}
+			continue
+		}
+		w.WriteString("[\n")
+		for k := range f.Len() {
+			if k > 0 {
+				w.WriteString(",\n")
+			}
+			w.WriteString(two)
+			if err := element.write(f.Index(k).Addr().Interface()); err != nil {
+				return err
+			}
+		}
+		w.WriteString("\n" + one + "]")
+	}
+	_, err := w.WriteString("\n}\n") // bufio keeps the first error
+	return err
+}
+
+// isEmpty reports whether v is what omitempty leaves out.
+func isEmpty(v reflect.Value) bool {
+	switch v.Kind() {
+	case reflect.Slice, reflect.Map, reflect.String, reflect.Array:
+		return v.Len() == 0
+	case reflect.Struct:
+		return false
+	}
+	return v.IsZero()
+}
+
+// valueWriter writes values as indented JSON without a newline at the end.
+type valueWriter struct {
+	w   *bufio.Writer
+	buf bytes.Buffer
+	enc *json.Encoder
+}
+
+func newValueWriter(w *bufio.Writer, prefix string) *valueWriter {
+	v := &valueWriter{w: w}
+	v.enc = json.NewEncoder(&v.buf)
+	v.enc.SetEscapeHTML(false)
+	v.enc.SetIndent(prefix, "  ")
+	return v
+}
+
+func (v *valueWriter) write(x any) error {
+	v.buf.Reset()
+	if err := v.enc.Encode(x); err != nil {
+		return err
+	}
+	_, err := v.w.Write(escapeHidden(bytes.TrimSuffix(v.buf.Bytes(), []byte{'\n'})))
 	return err
 }
 
@@ -30,8 +100,13 @@ func Write(w io.Writer, r *Report) error {
 // too, which the encoder escapes only where it stands for bytes that are no text. In
 // JSON that has been encoded they can only stand inside strings.
 func escapeHidden(b []byte) []byte {
+	plain := func(c byte) bool { return c >= ' ' && c < 0x7f || c == '\n' }
+	at := 0
+	for at < len(b) && plain(b[at]) {
+		at++
+	}
 	escaped := func(c rune) bool { return c != '\n' && hidden(c) || c == utf8.RuneError }
-	if !bytes.ContainsFunc(b, escaped) {
+	if !bytes.ContainsFunc(b[at:], escaped) {
 		return b
 	}
 	out := make([]byte, 0, len(b)+64)

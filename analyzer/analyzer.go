@@ -3,6 +3,7 @@ package analyzer
 import (
 	"context"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/sgadvise/sgadvise/analyzer/plan"
@@ -61,7 +62,8 @@ type Analyzer struct {
 	Run      func(*Pass) []Finding
 }
 
-// Pass is what a check may read. It is shared and must not be changed.
+// Pass is what a check may read. It is shared by checks that run at the same time, and must
+// not be changed.
 type Pass struct {
 	Snapshot *policy.Snapshot
 	Result   *engine.Result
@@ -133,19 +135,18 @@ var All = []*Analyzer{
 // Run judges every rule, makes the plan, and runs every check. The outcome depends on
 // its input alone, not on the number of workers.
 func Run(ctx context.Context, res *engine.Result, opt Options) (*Analysis, error) {
-	ev := newEvidence(res, opt)
-	cov := newRuleCoverage(res.Snapshot)
-	pass := &Pass{
-		Snapshot: res.Snapshot,
-		Result:   res,
-		Evidence: ev,
-		Coverage: cov,
-		Verdicts: verdicts(res, ev, cov),
-		Observed: observe(res),
-	}
+	pass := &Pass{Snapshot: res.Snapshot, Result: res}
+	var wg sync.WaitGroup
+	wg.Go(func() { pass.Evidence, pass.Observed = newEvidence(res, opt), observe(res) })
+	pass.Coverage = newRuleCoverage(res.Snapshot)
+	wg.Wait()
+	ev := pass.Evidence
+	pass.Verdicts = verdicts(res, ev, pass.Coverage)
 	out := &Analysis{Evidence: ev, Verdicts: pass.Verdicts}
-	for _, a := range All {
-		for _, f := range a.Run(pass) {
+	found := make([][]Finding, len(All))
+	parallel(len(All), func(i int) { found[i] = All[i].Run(pass) })
+	for i, a := range All {
+		for _, f := range found[i] {
 			f.Check = a.Name
 			if f.Severity == "" {
 				f.Severity = a.Severity

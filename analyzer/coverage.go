@@ -91,9 +91,16 @@ func newRuleCoverage(s *policy.Snapshot) *ruleCoverage {
 		}
 	}
 
+	for i := range s.ACLs {
+		for _, d := range directions {
+			c.byACL[aclSide{s.ACLs[i].ID, side(d)}] = c.lists.own[s.ACLs[i].ID][side(d)].Permits().Perhaps
+		}
+	}
 	for r := range rules {
+		c.rules[r].duplicate = c.duplicateOf(rules, r, byOwner[rules[r].Ref.Owner])
+	}
+	parallel(len(rules), func(r int) {
 		cov := &c.rules[r]
-		cov.duplicate = c.duplicateOf(rules, r, byOwner[rules[r].Ref.Owner])
 		if c.alone(s, r); !cov.own && len(c.interfaces[r]) > 0 && !isACL(s, rules[r].Ref.Owner) {
 			c.together(s, r)
 		}
@@ -101,7 +108,7 @@ func newRuleCoverage(s *policy.Snapshot) *ruleCoverage {
 		if !isACL(s, rules[r].Ref.Owner) {
 			cov.acls = c.maskedBy(s, r)
 		}
-	}
+	})
 	return c
 }
 
@@ -302,13 +309,7 @@ func (c *ruleCoverage) maskedBy(s *policy.Snapshot, r int) []string {
 
 // permitted returns what network ACL id may permit in direction d.
 func (c *ruleCoverage) permitted(id string, d flow.Direction) []netset.Box {
-	k := aclSide{id, side(d)}
-	boxes, ok := c.byACL[k]
-	if !ok {
-		boxes = c.lists.own[id][side(d)].Permits().Perhaps
-		c.byACL[k] = boxes
-	}
-	return boxes
+	return c.byACL[aclSide{id, side(d)}]
 }
 
 // aclSide names one list of a network ACL.

@@ -111,8 +111,12 @@ func restricted(m *policy.Match, d flow.Direction) bool {
 
 // Find returns the index of the line of rule ref.
 func (l *List) Find(ref policy.Ref) (int, bool) {
-	i := slices.IndexFunc(l.Lines, func(x Line) bool { return x.Rule.Ref == ref })
-	return i, i >= 0
+	for i := range l.Lines {
+		if l.Lines[i].Rule.Ref == ref {
+			return i, true
+		}
+	}
+	return -1, false
 }
 
 // maxPieces bounds the boxes into which a line is cut by the lines above it. Beyond it

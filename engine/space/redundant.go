@@ -97,7 +97,15 @@ func (l *List) stillPermitted(boxes []netset.Box, others func(int) bool) bool {
 }
 
 func (l *List) meets(j int, boxes []netset.Box) bool {
-	return slices.ContainsFunc(l.Lines[j].Perhaps, func(b netset.Box) bool { return slices.ContainsFunc(boxes, b.Overlaps) })
+	mine := l.Lines[j].Perhaps
+	for i := range mine {
+		for k := range boxes {
+			if mine[i].Services.Overlaps(boxes[k].Services) && mine[i].Addrs.Overlaps(boxes[k].Addrs) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // stillDenied reports whether what deny line i decides is denied without it.

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sgadvise/sgadvise/analyzer/assertion"
 	"github.com/sgadvise/sgadvise/analyzer/plan"
 	"github.com/sgadvise/sgadvise/analyzer/suppress"
 	"github.com/sgadvise/sgadvise/engine"
@@ -71,6 +72,7 @@ type Pass struct {
 	Verdicts []RuleVerdict // of Result.Usage, same order
 	Coverage *ruleCoverage
 	Observed []observed // of Snapshot.Rules(), same order
+	Asserted []Asserted // of Options.Assert, same order; of the present policy while checks run
 }
 
 // Options are what a user may set.
@@ -88,6 +90,7 @@ type Options struct {
 	// marked, and the plan leaves their rules alone.
 	Suppress []suppress.Entry
 	Now      time.Time
+	Assert   []assertion.Assertion // what must hold, now and after the plan
 }
 
 // DefaultOptions are the options of a run without flags.
@@ -100,6 +103,7 @@ type Analysis struct {
 	Findings []Finding     // by severity, check, subject
 	Plan     *plan.Plan
 	Accepted []Acceptance // of Options.Suppress, same order
+	Asserted []Asserted   // of Options.Assert, same order
 }
 
 // All lists the checks in the order of their names.
@@ -115,6 +119,7 @@ var All = []*Analyzer{
 	ExposedAdminPort,
 	ExposedHighRiskPort,
 	ExposedUnauthorizedPort,
+	FailedAssertion,
 	GeneralisedRule,
 	IneffectiveDeny,
 	IntraGroupOnly,
@@ -142,6 +147,7 @@ func Run(ctx context.Context, res *engine.Result, opt Options) (*Analysis, error
 	wg.Wait()
 	ev := pass.Evidence
 	pass.Verdicts = verdicts(res, ev, pass.Coverage)
+	pass.Asserted = assertPresent(res.Snapshot, opt.Assert)
 	out := &Analysis{Evidence: ev, Verdicts: pass.Verdicts}
 	found := make([][]Finding, len(All))
 	parallel(len(All), func(i int) { found[i] = All[i].Run(pass) })
@@ -193,18 +199,20 @@ func Run(ctx context.Context, res *engine.Result, opt Options) (*Analysis, error
 	}
 	pass.addControls(out.Findings)
 	sortFindings(out.Findings)
-	out.Accepted = accepted.account(out.Findings)
+	out.Accepted, out.Asserted = accepted.account(out.Findings), pass.Asserted
 	return out, nil
 }
 
 // plan makes the plan and adds the findings of its own edits to out. Where one of those
 // is suppressed, its rule is held and the plan made anew: the finding stays, since with
-// it goes what the entry is about.
+// it goes what the entry is about. Rules whose edits break an assertion are held in the
+// same way; if none is to blame there is no plan.
 func (p *Pass) plan(ctx context.Context, opt Options, accepted *acceptance, out *Analysis) (*plan.Plan, error) {
-	for {
+	mode := opt.Mode
+	for hopeless := false; ; {
 		made, err := plan.Make(ctx, plan.Input{
 			Result:      p.Result,
-			Mode:        opt.Mode,
+			Mode:        mode,
 			Budget:      opt.Budget,
 			MinFidelity: opt.MinFidelity,
 			Evidence:    p.Evidence.forPlan(p.Verdicts),
@@ -218,15 +226,26 @@ func (p *Pass) plan(ctx context.Context, opt Options, accepted *acceptance, out 
 		for i := range own {
 			own[i].ID = fingerprint(&own[i])
 		}
-		if !accepted.mark(own) {
-			out.Findings = append(out.Findings, own...)
-			return made, nil
-		}
-		for i := range own {
-			if own[i].Suppressed != nil {
-				out.Findings = append(out.Findings, own[i])
+		if accepted.mark(own) {
+			for i := range own {
+				if own[i].Suppressed != nil {
+					out.Findings = append(out.Findings, own[i])
+				}
 			}
+			continue
 		}
+		if breaks, more := p.assertPlanned(made, accepted.held); breaks {
+			if !more {
+				mode, hopeless = plan.ModeNone, true
+			}
+			continue
+		}
+		if hopeless {
+			made.Mode = opt.Mode
+			made.Declined = []plan.Declined{{Reason: "an assertion would be broken, and no edit alone is to blame"}}
+		}
+		out.Findings = append(out.Findings, own...)
+		return made, nil
 	}
 }
 

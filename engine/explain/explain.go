@@ -106,6 +106,12 @@ func (e *NoOwnerError) Error() string {
 	return fmt.Sprintf("no interface of the policy owns %s or %s", e.Flow.Src, e.Flow.Dst)
 }
 
+// Owners lists the interfaces that own the source and the destination of f, none if an end
+// is outside. Interfaces settle which is meant where several own an address.
+func Owners(s *policy.Snapshot, f Flow, interfaces []string) (src, dst []*policy.Interface, err error) {
+	return ends(s, f, interfaces)
+}
+
 // ends finds the interfaces at both ends.
 func ends(s *policy.Snapshot, f Flow, chosen []string) (src, dst []*policy.Interface, err error) {
 	src, dst = owners(s, f.Src), owners(s, f.Dst)

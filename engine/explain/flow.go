@@ -44,15 +44,9 @@ func ParseFlow(s string) (Flow, error) {
 	if !ok {
 		return f, fmt.Errorf("flow %q: no /PROTOCOL at the end", s)
 	}
-	name, icmp, typed := strings.Cut(strings.TrimSpace(proto), ":")
-	if f.Proto, ok = flow.ParseProto(strings.ToLower(name)); !ok {
-		return f, fmt.Errorf("flow %q: protocol %q is neither a name nor in 0-255", s, name)
-	}
 	var err error
-	if typed {
-		if f.ICMP, err = parseTypeCode(f.Proto, icmp); err != nil {
-			return f, fmt.Errorf("flow %q: %w", s, err)
-		}
+	if f.Proto, f.ICMP, err = ParseProtocol(proto); err != nil {
+		return f, fmt.Errorf("flow %q: %w", s, err)
 	}
 	var srcPort, dstPort int
 	if f.Src, srcPort, err = parseEnd(left); err != nil {
@@ -78,6 +72,21 @@ func ParseFlow(s string) (Flow, error) {
 		f.Port = uint16(dstPort)
 	}
 	return f, nil
+}
+
+// ParseProtocol reads the name or number of a protocol, with a type and a code for ICMP:
+// tcp, 47, icmp, icmp:8, icmp:8/0.
+func ParseProtocol(s string) (flow.Proto, policy.TypeCode, error) {
+	name, icmp, typed := strings.Cut(strings.TrimSpace(s), ":")
+	p, ok := flow.ParseProto(strings.ToLower(name))
+	if !ok {
+		return p, policy.AnyICMP, fmt.Errorf("protocol %q is neither a name nor in 0-255", name)
+	}
+	if !typed {
+		return p, policy.AnyICMP, nil
+	}
+	t, err := parseTypeCode(p, icmp)
+	return p, t, err
 }
 
 // parseEnd reads an address and the port behind it, -1 without one. IPv6 addresses

@@ -61,7 +61,7 @@ func Build(in Input) *Report {
 	r.Inputs.Lists = slices.SortedFunc(slices.Values(in.Lists), func(a, b ListInput) int {
 		return cmp.Or(strings.Compare(a.Kind, b.Kind), strings.Compare(a.Path, b.Path), strings.Compare(a.Digest, b.Digest))
 	})
-	r.Suppressions = buildSuppressions(a.Accepted)
+	r.Suppressions, r.Assertions = buildSuppressions(a.Accepted), buildAssertions(a.Asserted)
 	r.Summary = summarize(r, a.Evidence.RejectOnly)
 	r.Notes = append(notes(r, in), in.Notes...)
 	r.addPictures(in)

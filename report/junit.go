@@ -54,7 +54,7 @@ type junitPlain struct {
 
 // JUnit writes r as the results of tests: a suite for each check, a case for each
 // finding, and a case that passes for a check without any. A finding at or above
-// options.fail_on fails, one that is suppressed is skipped, others pass and say what
+// options.fail_on fails, and so does an assertion that does not hold; one that is suppressed is skipped, others pass and say what
 // was found; coverage below what was required is an error. So the cases that fail are
 // those that the exit code of the run speaks of.
 func JUnit(w io.Writer, r *Report) error {
@@ -139,7 +139,7 @@ func findingCases(check string, fs []*Finding, failOn string, plans map[string]s
 		switch {
 		case f.Suppressed != nil:
 			c.Skipped = &junitNote{Message: suppressionText(f.Suppressed), Text: text}
-		case Grave(f.Severity, failOn):
+		case Grave(f.Severity, failOn), f.Check == analyzer.FailedAssertion.Name:
 			c.Failure = &junitNote{Message: f.Message, Type: f.Severity, Text: text}
 		default:
 			c.Out = &junitPlain{text}

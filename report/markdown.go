@@ -22,6 +22,7 @@ func Markdown(w io.Writer, r *Report) error {
 	m := mdView{&b, inert(r)}
 	m.answer()
 	m.plan()
+	m.assertions()
 	m.findings()
 	m.suppressions()
 	m.rules()

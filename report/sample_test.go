@@ -108,6 +108,7 @@ func sample() *Report {
 	samplePlan(r)
 	sampleFindings(r)
 	sampleSuppressions(r)
+	sampleAssertions(r)
 	r.Summary = Summary{
 		Outcome:  OutcomeChange,
 		Headline: "4 rules can be removed and 4 replaced by 6 narrower ones.",
@@ -213,6 +214,16 @@ func sampleSuppressions(r *Report) {
 		{"9be01c77a0f2", "accepted.yaml", 9, "exposed-admin-port", "group bastion", "until the VPN is there", "network", "",
 			0, at(15, 23) + 3599, SuppressionExpired, []string{r.Findings[0].ID}},
 		{"c0ffee00c0de", "accepted.yaml", 15, "", "id 0123456789abcdef", "known", "", "", 0, 0, SuppressionUnmatched, nil},
+	}
+}
+
+func sampleAssertions(r *Report) {
+	holds := Outcome{"holds", 4, ""}
+	r.Inputs.Lists = append([]ListInput{{"assert.yaml", "assertions", "sha256:486ea46224d1bb4fb680f34f7c9ad96a8f24ec88be73ea8e5a6c65260e9cb8a7"}}, r.Inputs.Lists...)
+	r.Assertions = []Assertion{
+		{"the shop reaches its database", "assert.yaml", 3, "sg-0app -> sg-0db, tcp 5432", "allow", holds, holds},
+		{"no remote desktop from outside", "assert.yaml", 9, "any -> sg-0web, tcp 3389", "deny",
+			Outcome{"fails", 12, "0.0.0.0 -> 10.20.1.5:3389/tcp: allow by sg-0web/sgr-0e2"}, holds},
 	}
 }
 

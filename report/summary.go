@@ -200,6 +200,7 @@ func notes(r *Report, in Input) []string {
 			say(true, "The logs may be incomplete: %s.", cause)
 		}
 	}
+	out = append(out, assertionNotes(r)...)
 	out = append(out, suppressionNotes(r)...)
 	copies, twice := overlaps(r, in)
 	say(copies > 0, "%s of the logs %s the same content as another: numbers of records count it again, hits do not.", plural(copies, "file"), has(copies))

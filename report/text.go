@@ -30,6 +30,7 @@ func Text(w io.Writer, r *Report, o Options) error {
 	t := textView{w: &b, r: inert(r), o: o}
 	t.answer()
 	t.plan()
+	t.assertions()
 	t.findings()
 	t.suppressions()
 	t.rules()

@@ -143,7 +143,7 @@ func analyze(ctx context.Context, f *analyzeFlags, s streams) error {
 	if err != nil {
 		return err
 	}
-	st.analyzer.Suppress, st.analyzer.Now = lists.suppress, st.now
+	st.analyzer.Suppress, st.analyzer.Now, st.analyzer.Assert = lists.suppress, st.now, lists.assert
 	if f.cpuProfile != "" {
 		stop, err := profile(f.cpuProfile)
 		if err != nil {
@@ -211,6 +211,12 @@ func (f *analyzeFlags) gate(st *settings, doc *reports.Report, an *analyzer.Anal
 			fmt.Fprintf(s.err, "sgadvise: evidence covers %s of interface-days, %s are required\n", reports.Percent(doc.Coverage.Ratio), reports.Percent(f.requireCoverage))
 			return &exitError{code: exitIncomplete}
 		}
+	}
+	if n := doc.FailedAssertions(); n > 0 {
+		if !f.quiet {
+			fmt.Fprintf(s.err, "sgadvise: %s not hold\n", plural(n, "assertion does", "assertions do"))
+		}
+		return &exitError{code: exitGate}
 	}
 	if doc.FailsAt(f.failOn) {
 		if !f.quiet {

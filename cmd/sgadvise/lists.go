@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/sgadvise/sgadvise/analyzer"
+	"github.com/sgadvise/sgadvise/analyzer/assertion"
 	"github.com/sgadvise/sgadvise/analyzer/suppress"
 	reports "github.com/sgadvise/sgadvise/report"
 )
@@ -18,16 +19,19 @@ import (
 type listFlags struct {
 	suppress       []string
 	allowPermanent bool
+	assert         []string
 }
 
 func (f *listFlags) register(fs *pflag.FlagSet) {
 	fs.StringArrayVar(&f.suppress, "suppress", nil, "YAML list of accepted risks (repeatable)")
+	fs.StringArrayVar(&f.assert, "assert", nil, "YAML list of connections that must stay allowed or denied (repeatable); exit 1 if one is not")
 	fs.BoolVar(&f.allowPermanent, "allow-permanent", false, "accepted risks need no day on which they expire")
 }
 
 // lists are the files of listFlags, read.
 type lists struct {
 	suppress []suppress.Entry
+	assert   []assertion.Assertion
 	inputs   []reports.ListInput
 }
 
@@ -44,6 +48,17 @@ func (f *listFlags) read() (lists, error) {
 			return out, usageError("%v", err)
 		}
 		out.suppress = append(out.suppress, entries...)
+	}
+	for _, name := range f.assert {
+		data, err := out.open("assertions", name)
+		if err != nil {
+			return out, usageError("--assert: %v", err)
+		}
+		all, err := assertion.Parse(name, data)
+		if err != nil {
+			return out, usageError("%v", err)
+		}
+		out.assert = append(out.assert, all...)
 	}
 	return out, nil
 }

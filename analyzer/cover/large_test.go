@@ -1,6 +1,7 @@
 package cover
 
 import (
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -73,8 +74,16 @@ func TestLargeInputsDoNotDependOnOrder(t *testing.T) {
 	}
 }
 
+// benchPoints adds a size to BenchmarkSolve, such as 10000000.
+var benchPoints = flag.Int("points", 0, "a further number of points in BenchmarkSolve")
+
 func BenchmarkSolve(b *testing.B) {
-	for _, c := range []struct{ points, ports, budget int }{{100, 1, 10}, {100, 4, 10}, {3000, 10, 20}, {300000, 30, 60}, {1000000, 1, 60}, {1000000, 40, 60}} {
+	cases := []struct{ points, ports, budget int }{{100, 1, 10}, {100, 4, 10}, {3000, 10, 20}, {300000, 30, 60}, {1000000, 1, 60}, {1000000, 40, 60}}
+	if n := *benchPoints; n > 0 {
+		cases = append(cases, cases[4], cases[5])
+		cases[len(cases)-2].points, cases[len(cases)-1].points = n, n
+	}
+	for _, c := range cases {
 		points := traffic(c.points, c.ports)
 		b.Run(fmt.Sprintf("%d points %d services budget %d", c.points, c.ports, c.budget), func(b *testing.B) {
 			b.ReportAllocs()

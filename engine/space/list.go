@@ -18,7 +18,8 @@ type List struct {
 	// their ranks.
 	Plain bool
 
-	passing bool // some line passes on to the next tier
+	passing  bool // some line passes on to the next tier
+	skipping bool // some line skips later stages
 }
 
 // Line is a rule in a list.
@@ -57,6 +58,7 @@ func Of(st *policy.Stage) *List {
 		x := &l.Lines[i]
 		l.Plain = l.Plain && x.Rule.Action == policy.Allow
 		l.passing = l.passing || x.Rule.Action == policy.Next
+		l.skipping = l.skipping || x.Rule.Action == policy.AllowAll
 		if i > 0 {
 			if x.class = l.Lines[i-1].class; x.order(&l.Lines[i-1]) != 0 {
 				x.class++

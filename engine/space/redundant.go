@@ -46,6 +46,9 @@ func (l *List) Redundant(i int, keep func(int) bool) Reason {
 
 // shadowed reports whether stronger lines match all that line i is asked about.
 func (l *List) shadowed(i int, others func(int) bool) bool {
+	if l.Lines[i].class == 0 && !l.passing {
+		return false // none is stronger
+	}
 	by := l.gather(func(j int) bool { return others(j) && l.stronger(j, i) })
 	if len(by.Sure) == 0 && !l.passing {
 		return false
@@ -53,10 +56,15 @@ func (l *List) shadowed(i int, others func(int) bool) bool {
 	return covered(l.acts(i).Perhaps, by.Sure)
 }
 
-// covered reports whether by holds all of boxes. Most often it is too small for that, and
-// sizes tell sooner than subtraction.
+// covered reports whether by holds all of boxes. Most often one of by holds a whole box,
+// or all of them are too small for it, and both are seen sooner than by subtraction.
 func covered(boxes, by []netset.Box) bool {
+	var buf [16]netset.Box
+	open := buf[:0] // those that no box holds alone
 	for _, b := range boxes {
+		if slices.ContainsFunc(by, func(c netset.Box) bool { return c.Covers(b) }) {
+			continue
+		}
 		var most netset.Size
 		for _, c := range by {
 			if x, ok := c.Intersect(b); ok {
@@ -66,14 +74,18 @@ func covered(boxes, by []netset.Box) bool {
 		if most.Less(b.Size()) {
 			return false
 		}
+		open = append(open, b)
 	}
-	ok, _ := netset.CoveredAll(boxes, by)
+	ok, _ := netset.CoveredAll(open, by)
 	return ok
 }
 
 // skipsBelow reports whether a line weaker than line i may match some of boxes and skip
 // the later stages, which line i has asked.
 func (l *List) skipsBelow(i int, boxes []netset.Box, others func(int) bool) bool {
+	if !l.skipping {
+		return false
+	}
 	for j := range l.Lines {
 		if l.Lines[j].Rule.Action == policy.AllowAll && others(j) && l.stronger(i, j) && l.meets(j, boxes) {
 			return true
@@ -89,13 +101,15 @@ func (l *List) stillPermitted(boxes []netset.Box, others func(int) bool) bool {
 	}
 	by := slices.Clone(l.ByDefault().Sure)
 	for j := range l.Lines {
-		if others(j) && l.meets(j, boxes) {
+		if l.meets(j, boxes) && others(j) {
 			by = append(by, l.Admits(j).Sure...)
 		}
 	}
 	return covered(boxes, by)
 }
 
+// meets reports whether line j may match something of boxes. It is asked of all pairs of
+// lines, so it copies none, and looks at the services first: they differ most often.
 func (l *List) meets(j int, boxes []netset.Box) bool {
 	mine := l.Lines[j].Perhaps
 	for i := range mine {

@@ -44,10 +44,10 @@ type parquetColumn struct {
 	there int      // rows of the run that are not null
 	dense []uint64 // scratch: the numbers of those
 
-	num       []uint64 // parsed dictionary of a column of numbers or words
-	addr      []flow.Addr
-	nameBatch []uint32 // of each dictionary entry: the batch for which nameIndex holds
-	nameIndex []uint32
+	// The parsed dictionary: of a column of numbers or words, of addresses, of interfaces.
+	num   []uint64
+	addr  []flow.Addr
+	names []*interned // nil: not yet met
 }
 
 // newParquetColumn returns a reader for column c, which holds field f.
@@ -119,9 +119,8 @@ func (c *parquetColumn) parseDictionary() {
 	n := c.vals.len()
 	switch c.field {
 	case InterfaceID:
-		c.nameBatch = resized(c.nameBatch, n)
-		c.nameIndex = resized(c.nameIndex, n)
-		clear(c.nameBatch)
+		c.names = resized(c.names, n)
+		clear(c.names)
 	case SrcAddr, DstAddr, PktSrcAddr, PktDstAddr:
 		c.addr = resized(c.addr, n)
 		for i := range c.addr {
@@ -308,11 +307,12 @@ func (c *parquetColumn) name(i int, columns *columns) uint32 {
 	if c.codes == nil {
 		return columns.iface(ifaceName(c.vals.bytes(p)))
 	}
-	if c.nameBatch[p] != columns.batch {
-		c.nameBatch[p] = columns.batch
-		c.nameIndex[p] = columns.iface(ifaceName(c.vals.bytes(p)))
+	e := c.names[p]
+	if e == nil {
+		e = columns.intern(ifaceName(c.vals.bytes(p)))
+		c.names[p] = e
 	}
-	return c.nameIndex[p]
+	return columns.index(e)
 }
 
 // endOf turns the end of the pages before the last row into an error.

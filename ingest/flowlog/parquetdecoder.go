@@ -39,6 +39,7 @@ func newParquetDecoder(schema *parquetSchema, name string, emit func(*store.Batc
 		pos:   make([]span, l.n),
 	}
 	d.lines.file, d.lines.layout, d.lines.stats = name, l, d.stats
+	d.lines.columns.need(l.optional())
 	d.readers = append(d.readers, schema.columns...)
 	unpack := new(unpacker)
 	for i := range d.readers {
@@ -133,7 +134,7 @@ func (d *parquetDecoder) load(n int) (int, error) {
 func (d *parquetDecoder) run(n int, before int64) error {
 	d.stats.Records += uint64(n)
 	cols := d.lines.columns
-	b := &cols.full
+	b := cols.rows
 	names := d.byField[InterfaceID]
 	for i := range n {
 		src, dst := d.addr[SrcAddr][i], d.addr[DstAddr][i]
@@ -160,23 +161,31 @@ func (d *parquetDecoder) run(n int, before int64) error {
 		if !flow.Proto(proto).HasPorts() {
 			srcPort, dstPort = 0, 0
 		}
-		k, err := cols.next()
+		at, err := cols.next()
 		if err != nil {
 			return err
 		}
+		k := uint(at) % store.BatchSize // at, but the compiler sees that it is in bounds
 		d.stats.Rows++
 		if names != nil {
-			b.Interface[k] = names.name(i, cols)
+			b.iface[k] = names.name(i, cols)
 		} else {
-			b.Interface[k] = cols.iface(ifaceName(nil))
+			b.iface[k] = cols.iface(ifaceName(nil))
 		}
-		b.Src[k], b.Dst[k] = src, dst
-		b.PktSrc[k], b.PktDst[k] = pktSrc, pktDst
-		b.SrcPort[k], b.DstPort[k] = uint16(srcPort), uint16(dstPort)
-		b.Proto[k], b.Direction[k] = flow.Proto(proto), flow.Direction(direction)
-		b.Action[k], b.Status[k], b.Flags[k] = flow.Action(action), flow.StatusOK, flow.TCPFlags(flags)
-		b.Packets[k], b.Bytes[k] = packets, octets
-		b.Start[k], b.End[k] = int64(start), int64(end)
+		b.src[k], b.dst[k] = src, dst
+		b.srcPort[k], b.dstPort[k] = uint16(srcPort), uint16(dstPort)
+		b.proto[k], b.action[k], b.status[k] = flow.Proto(proto), flow.Action(action), flow.StatusOK
+		b.packets[k], b.bytes[k] = packets, octets
+		b.start[k], b.end[k] = int64(start), int64(end)
+		if cols.has&hasPackets != 0 {
+			b.pktSrc[k], b.pktDst[k] = pktSrc, pktDst
+		}
+		if cols.has&hasFlags != 0 {
+			b.flags[k] = flow.TCPFlags(flags)
+		}
+		if cols.has&hasDirection != 0 {
+			b.direction[k] = flow.Direction(direction)
+		}
 	}
 	return nil
 }

@@ -37,6 +37,7 @@ type wideKey struct {
 	iface                 uint32
 	localPort, remotePort uint16
 	kind                  kind
+	free                  uint8 // low bits of remote that are folded
 }
 
 // wideRow is an accumulating row of any kind, or one record of it.
@@ -105,7 +106,7 @@ func (r *narrowRow) key() wideKey {
 
 // narrow sets n to r and reports whether r fits the narrow form.
 func (r *wideRow) narrow(n *narrowRow) bool {
-	if !r.is4() || (r.records|r.packets|uint64(r.first)|uint64(r.last))>>32 != 0 {
+	if !r.is4() || r.free != 0 || (r.records|r.packets|uint64(r.first)|uint64(r.last))>>32 != 0 {
 		return false
 	}
 	*n = narrowRow{

@@ -35,6 +35,7 @@ var recordSchema = arrow.NewSchema([]arrow.Field{
 	{Name: "first", Type: arrow.PrimitiveTypes.Int64},
 	{Name: "last", Type: arrow.PrimitiveTypes.Int64},
 	{Name: "days", Type: arrow.PrimitiveTypes.Uint64},
+	{Name: "remote_free", Type: arrow.PrimitiveTypes.Uint8},
 	{Name: "era_lo", Type: arrow.PrimitiveTypes.Uint32},
 	{Name: "era_hi", Type: arrow.PrimitiveTypes.Uint32},
 }, nil)
@@ -48,7 +49,7 @@ var (
 )
 
 // Record returns the rows as one Arrow record, in the order of [Connections.Row]
-// and with its fields as columns, which are made for it: 92 bytes a row.
+// and with its fields as columns, which are made for it: 93 bytes a row.
 //
 // The interface is a dictionary over [Connections.Interfaces]. An address is the
 // 32-bit value of an IPv4 address, or an index into [Connections.Wide] where
@@ -80,6 +81,7 @@ func (c *Connections) Record() arrow.Record {
 		column(arrow.PrimitiveTypes.Int64, n, arrow.Int64Traits.CastToBytes(k.first)),
 		column(arrow.PrimitiveTypes.Int64, n, arrow.Int64Traits.CastToBytes(k.last)),
 		column(arrow.PrimitiveTypes.Uint64, n, arrow.Uint64Traits.CastToBytes(k.days)),
+		column(arrow.PrimitiveTypes.Uint8, n, k.remoteFree),
 		column(arrow.PrimitiveTypes.Uint32, n, arrow.Uint32Traits.CastToBytes(k.eraLo)),
 		column(arrow.PrimitiveTypes.Uint32, n, arrow.Uint32Traits.CastToBytes(k.eraHi)),
 	}
@@ -135,7 +137,7 @@ func (c *Connections) interfaceData(ids []uint32) *array.Data {
 type columns struct {
 	iface                              []uint32
 	proto, client, side, action, class []uint8
-	family                             []uint8
+	family, remoteFree                 []uint8
 	local, remote                      []uint32
 	localPort, remotePort              []uint16
 	portLo, portHi                     []uint16
@@ -156,7 +158,7 @@ func makeColumns(c *Connections) *columns {
 	n := c.Len()
 	k := &columns{
 		iface: make([]uint32, n), proto: make([]uint8, n), client: make([]uint8, n), side: make([]uint8, n),
-		action: make([]uint8, n), class: make([]uint8, n), family: make([]uint8, n),
+		action: make([]uint8, n), class: make([]uint8, n), family: make([]uint8, n), remoteFree: make([]uint8, n),
 		local: make([]uint32, n), remote: make([]uint32, n), localPort: make([]uint16, n), remotePort: make([]uint16, n),
 		portLo: make([]uint16, n), portHi: make([]uint16, n), portBits: make([]uint64, n), flags: make([]uint16, n),
 		records: make([]uint64, n), packets: make([]uint64, n), bytes: make([]uint64, n),
@@ -182,6 +184,7 @@ func makeColumns(c *Connections) *columns {
 		k.portLo[i], k.portHi[i], k.portBits[i], k.flags[i] = r.PortLo, r.PortHi, r.PortBits, uint16(r.Flags)
 		k.records[i], k.packets[i], k.bytes[i] = r.Records, r.Packets, r.Bytes
 		k.first[i], k.last[i], k.days[i] = r.First, r.Last, r.Days
+		k.remoteFree[i] = r.RemoteFree
 		k.eraLo[i], k.eraHi[i] = r.EraLo, r.EraHi
 	}
 	return k

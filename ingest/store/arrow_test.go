@@ -86,7 +86,8 @@ func TestRecordHasTheRows(t *testing.T) {
 			"port_lo": uint64(r.PortLo), "port_hi": uint64(r.PortHi), "port_bits": r.PortBits, "flags": uint64(r.Flags),
 			"records": r.Records, "packets": r.Packets, "bytes": r.Bytes,
 			"first": uint64(r.First), "last": uint64(r.Last), "days": r.Days,
-			"era_lo": uint64(r.EraLo), "era_hi": uint64(r.EraHi),
+			"remote_free": uint64(r.RemoteFree),
+			"era_lo":      uint64(r.EraLo), "era_hi": uint64(r.EraHi),
 		} {
 			if got := number(name, i); got != want {
 				t.Fatalf("row %d: %s %d, want %d", i, name, got, want)

@@ -35,6 +35,7 @@ type Connections struct {
 	outside    uint64
 	from, to   int64
 	records    uint64
+	roll       rollUp // with the numbers that rows have for their interface
 }
 
 func (c *Connections) interfaceOf(id uint32) uint32 {

@@ -89,8 +89,9 @@ func (t *Tally) finishEras(c *Connections, ranks []uint32) {
 // them over to c. It first moves each to the rows of its interface; those are then sorted
 // on their own, in the cache.
 func (t *Tally) finishRows(c *Connections, ranks []uint32) {
-	numNarrow := compact(t.narrow, func(r *narrowRow) bool { return r.kind == 0 })
-	numWide := compact(t.wide, func(r *wideRow) bool { return r.kind == 0 })
+	numNarrow, numWide := t.foldRows()
+	c.roll = t.roll
+	c.roll.levels = rankLevels(t.roll.levels, ranks)
 	c.mem, c.narrow, c.wide = t.narrow.mem, t.narrow.all, t.wide.all
 	c.len = int(numNarrow) + int(numWide)
 	for i := range numNarrow {
@@ -132,15 +133,15 @@ func (t *Tally) finishRows(c *Connections, ranks []uint32) {
 	runtime.KeepAlive(t)
 }
 
-// compact moves rows from the end into the places that isFree, and returns how many rows
-// there are. It gives back the memory behind them.
+// compact moves rows from the end into the places that isFree says are zero, and returns how
+// many rows there are. It gives back the memory behind them.
 func compact[T any](t *table[T], isFree func(*T) bool) uint32 {
 	n := t.next
 	for i := uint32(0); i < n; i++ {
 		if r := t.all.at(i); isFree(r) {
 			for n--; n > i; n-- {
 				if last := t.all.at(n); !isFree(last) {
-					*r = *last
+					*r, *last = *last, *r
 					break
 				}
 			}

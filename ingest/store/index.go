@@ -28,12 +28,12 @@ type indexPage struct {
 	entries [pageEntries]uint64
 }
 
-func (p *indexPage) insert(e uint64) {
-	i := uint32(e>>32) % pageEntries
+func (p *indexPage) insert(tag, ref uint32) {
+	i := tag % pageEntries
 	for p.entries[i] != 0 {
 		i = (i + 1) % pageEntries
 	}
-	p.entries[i] = e
+	p.entries[i] = uint64(tag)<<32 | uint64(ref)
 	p.used++
 }
 
@@ -76,6 +76,15 @@ type index struct {
 
 func (x *index) page(tag uint32) *indexPage { return x.dir[tag>>(32-x.depth)] }
 
+// add adds the reference of a row that is not there yet. It returns false if there is no room.
+func (x *index) add(tag, ref uint32) bool {
+	if x.page(tag).used >= pageRows && !x.grow(tag) {
+		return false
+	}
+	x.page(tag).insert(tag, ref)
+	return true
+}
+
 // grow makes room in the page of tag, or returns false if nothing tells its entries apart.
 func (x *index) grow(tag uint32) bool {
 	p := x.page(tag)
@@ -103,9 +112,9 @@ func (x *index) grow(tag uint32) bool {
 		switch {
 		case e == 0:
 		case e&bit != 0:
-			q.insert(e)
+			q.insert(uint32(e>>32), uint32(e))
 		default:
-			p.insert(e)
+			p.insert(uint32(e>>32), uint32(e))
 		}
 	}
 	// The slots of p are those whose top p.depth-1 bits are the tag's; q has the second half.

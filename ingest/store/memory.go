@@ -32,13 +32,22 @@ func newArena() *arena {
 // alloc returns a zero T, which has no pointers, in a block of its own: in huge pages if
 // all of it is going to be used.
 func alloc[T any](m *arena, huge bool) *T {
-	p, b := mapBlock(int(unsafe.Sizeof(*new(T))), huge)
+	return (*T)(m.alloc(int(unsafe.Sizeof(*new(T))), huge))
+}
+
+// allocSlice returns n zero values of T, which has no pointers, in a block of their own.
+func allocSlice[T any](m *arena, n int) []T {
+	return unsafe.Slice((*T)(m.alloc(n*int(unsafe.Sizeof(*new(T))), true)), n)
+}
+
+func (m *arena) alloc(size int, huge bool) unsafe.Pointer {
+	p, b := mapBlock(size, huge)
 	if b.mapped != nil {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		(*m.blocks)[p] = b
 	}
-	return (*T)(p)
+	return p
 }
 
 // release gives the block at p back at once.

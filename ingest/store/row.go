@@ -43,6 +43,11 @@ type Row struct {
 	First, Last             int64  // least start, greatest end; Unix s
 	Days                    uint64 // bit d%64: a record started on Unix day d
 
+	// RemoteFree is how many low bits of Remote are folded: the row is of all its peers in
+	// the prefix that begins at Remote, whose low RemoteFree bits are 0, and not of any
+	// other. 0: Remote is the one peer. See Config.MaxRows.
+	RemoteFree uint8
+
 	// EraLo and EraHi are the first and the last era of the interface that the records
 	// touch, all of them the same ones; 0, 0 without cuts.
 	EraLo, EraHi uint32
@@ -82,6 +87,27 @@ type Config struct {
 	// did, ascending. Era n of such an interface begins at cut n-1, and records of
 	// different eras are different rows.
 	Cuts map[string][]int64
+	// MaxRows is how many distinct rows are kept as they are; 0: any number. When there are
+	// more, the services with the most remote addresses are rolled up: a service is all that
+	// makes a row but Remote, and its peers are put together to prefixes of /24 (IPv6 /48),
+	// then /20 (/40), and so on. What is rolled up follows from the set of all records
+	// alone, whatever their order, batches, workers and merging:
+	//
+	//   - All rows of a service are at one level: each has the level's prefix, or the
+	//     longest part of it with the peer that no AddrBounds cuts. So each rule decides all
+	//     addresses of a row alike, if the bounds are those of all rules.
+	//   - Each record is in exactly one row: that of its service whose prefix holds its
+	//     peer. Its prefixes are apart from each other.
+	//   - A service with no more than [RollUp.Peers] peers is exact. In a service that is
+	//     not, even of a peer alone in its prefix only the prefix is kept.
+	//
+	// More rows than this are left if the services, with their prefixes at the coarsest
+	// level, are more: nothing is dropped.
+	MaxRows int
+	// AddrBounds are the first addresses of the address classes, in any order: for each set
+	// of addresses that remote addresses will be compared with, the first address of each
+	// of its ranges, and the first one behind. They count with MaxRows only.
+	AddrBounds []flow.Addr
 	// Workers is how many goroutines Finish uses; 0: one. It does not show in the result.
 	Workers int
 }

@@ -43,8 +43,16 @@ func (t *table[T]) chunk() (first uint32, known rows[T]) {
 	return first, t.all
 }
 
-// truncate makes the table n rows long and gives back the memory of the others.
+func (t *table[T]) len() uint32 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.next
+}
+
+// truncate makes the table n rows long, up to the next chunk, and gives back the memory of
+// the others, which are zero.
 func (t *table[T]) truncate(n uint32) {
+	n = (n + chunkRows - 1) / chunkRows * chunkRows
 	keep := (int(n) + segmentRows - 1) / segmentRows
 	for _, s := range t.all.segments[keep:] {
 		t.mem.release(unsafe.Pointer(s))

@@ -35,6 +35,7 @@ func (c *Connections) narrowHead(w *narrowRow, r *Row) {
 	r.Local, r.Remote = flow.Addr4(uint32(w.ends)), flow.Addr4(uint32(w.remote>>32))
 	r.LocalPort, r.RemotePort = uint16(w.remote>>16), uint16(w.remote)
 	r.PortLo, r.PortHi, r.PortBits = w.portLo, w.portHi, w.portBits
+	r.RemoteFree = 0
 	c.place(w.iface(), r)
 }
 
@@ -42,6 +43,7 @@ func (c *Connections) wideHead(w *wideRow, r *Row) {
 	r.Proto, r.Client, r.Side, r.Action, r.Class = w.kind.split()
 	r.Local, r.Remote, r.LocalPort, r.RemotePort = w.local, w.remote, w.localPort, w.remotePort
 	r.PortLo, r.PortHi, r.PortBits = w.portLo, w.portHi, w.portBits
+	r.RemoteFree = w.free
 	c.place(w.iface, r)
 }
 

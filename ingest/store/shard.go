@@ -61,11 +61,11 @@ func (s *hashSeed) narrow(ends, remote uint64, k kind) uint64 {
 
 // wide returns the hash of any row.
 func (s *hashSeed) wide(k *wideKey) uint64 {
-	if k.is4() {
+	if k.is4() && k.free == 0 {
 		return s.narrow(k.ends4(), k.remote4(), k.kind)
 	}
 	h := s.narrow(uint64(k.iface), uint64(k.localPort)<<16|uint64(k.remotePort), k.kind)
-	h = mix(k.local.Hi^s[0]^h, k.local.Lo^s[1])
+	h = mix(k.local.Hi^s[0]^h, k.local.Lo^s[1]^uint64(k.free))
 	return mix(k.remote.Hi^s[2]^h, k.remote.Lo^s[3])
 }
 
@@ -106,7 +106,7 @@ func (s *shard) addNarrow(h uint64, r *narrowRow) {
 				s.spill(&wide)
 				return
 			}
-			s.index.page(tag).insert(uint64(tag)<<32 | uint64(s.narrow.append(r)+1))
+			s.index.page(tag).insert(tag, s.narrow.append(r)+1)
 			return
 		case uint32(e>>32) != tag:
 		case ref&wideRef == 0:
@@ -142,7 +142,7 @@ func (s *shard) addWide(h uint64, r *wideRow) {
 				s.spill(r)
 				return
 			}
-			s.index.page(tag).insert(uint64(tag)<<32 | wideRef | uint64(s.wide.append(r)+1))
+			s.index.page(tag).insert(tag, wideRef|(s.wide.append(r)+1))
 			return
 		case uint32(e>>32) != tag:
 		case ref&wideRef == 0:
@@ -175,8 +175,12 @@ func (s *shard) spill(r *wideRow) {
 		s.wide.at(n).add(r)
 		return
 	}
+	s.spilledRows()[r.wideKey] = s.wide.append(r)
+}
+
+func (s *shard) spilledRows() map[wideKey]uint32 {
 	if s.spilled == nil {
 		s.spilled = make(map[wideKey]uint32)
 	}
-	s.spilled[r.wideKey] = s.wide.append(r)
+	return s.spilled
 }

@@ -177,5 +177,5 @@ func (k *wideKey) compare(o *wideKey) int {
 		return c
 	}
 	return cmp.Or(cmp.Compare(k.localPort, o.localPort), cmp.Compare(k.remotePort, o.remotePort),
-		cmp.Compare(k.kind&0xff, o.kind&0xff), cmp.Compare(k.iface, o.iface))
+		cmp.Compare(k.kind&0xff, o.kind&0xff), cmp.Compare(k.iface, o.iface), cmp.Compare(k.free, o.free))
 }

@@ -2,7 +2,6 @@ package store
 
 import (
 	"cmp"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -20,6 +19,10 @@ type Tally struct {
 	pages   *pageSource
 	narrow  *table[narrowRow]
 	wide    *table[wideRow]
+	gate    sync.RWMutex // held while adding; locked to roll up
+	roll    rollUp       // written with gate locked
+	rollAt  uint64       // how many rows are too many to go on without rolling up
+	eager   bool         // for tests: roll up after each batch
 
 	mu    sync.Mutex // guards what follows
 	ids   map[string]uint32
@@ -49,6 +52,7 @@ func NewTally(cfg Config) *Tally {
 		wide:    &table[wideRow]{mem: mem},
 		ids:     make(map[string]uint32),
 	}
+	t.roll, t.rollAt = newRollUp(cfg), uint64(cfg.MaxRows)+uint64(cfg.MaxRows)/4
 	for i := range t.shards {
 		t.shards[i] = newShard(t.pages, t.narrow, t.wide)
 	}
@@ -114,6 +118,9 @@ type TallyWorker struct {
 	ifaces []ifaceState      // by id; the zero value for those it has not
 	of     []uint32          // ids of the names of the batch at hand
 
+	roll    *rollUp      // while adding
+	classes *addrClasses // nil until something is rolled up
+
 	outside, unsupported, noData, skipData uint64
 
 	// The rows of the batch at hand, one per record, and their hashes.
@@ -140,6 +147,7 @@ type ifaceState struct {
 // to the coverage and the ledger. Records without a verdict or without addresses
 // are no flows of a network interface: they count as unsupported.
 func (w *TallyWorker) Add(b *Batch) {
+	w.begin()
 	w.of = w.of[:0]
 	for _, name := range b.Names {
 		w.of = append(w.of, w.id(name))
@@ -148,7 +156,24 @@ func (w *TallyWorker) Add(b *Batch) {
 		w.read(b, from, min(from+BatchSize, n))
 		w.flush()
 	}
-	runtime.KeepAlive(w.t) // holds the memory of the rows
+	w.end()
+}
+
+// begin begins to add rows.
+func (w *TallyWorker) begin() {
+	w.t.gate.RLock()
+	w.roll = &w.t.roll
+	if w.roll.levels != nil && w.classes == nil {
+		w.classes = &addrClasses{bounds: w.roll.bounds}
+	}
+}
+
+// end ends what begin began.
+func (w *TallyWorker) end() {
+	w.t.gate.RUnlock()
+	if w.t.overfull() {
+		w.t.rollUp()
+	}
 }
 
 func (w *TallyWorker) id(name string) uint32 {
@@ -291,7 +316,7 @@ func (w *TallyWorker) row(b *Batch, i int, id uint32, own []flow.Addr) {
 	start, last := b.Start[i], b.End[i]
 	packets, bytes := b.Packets[i], b.Bytes[i]
 	days := uint64(1) << (dayOf(start) & 63)
-	if local.Is4() && remote.Is4() && (packets|uint64(start)|uint64(last))>>32 == 0 {
+	if w.classes == nil && local.Is4() && remote.Is4() && (packets|uint64(start)|uint64(last))>>32 == 0 {
 		// What addRow would do, without the detour.
 		ends := uint64(id)<<32 | uint64(local.V4())
 		far := uint64(remote.V4())<<32 | uint64(localPort)<<16 | uint64(remotePort)
@@ -335,8 +360,12 @@ func (c ClientSide) mirror() ClientSide {
 	return NoClient
 }
 
-// addRow appends a row in the form that fits.
+// addRow appends a row in the form that fits, with its remote address folded if its
+// service is rolled up.
 func (w *TallyWorker) addRow(r *wideRow) {
+	if w.classes != nil && r.free == 0 {
+		w.roll.fold(&r.wideKey, w.classes)
+	}
 	h := w.t.seed.wide(&r.wideKey)
 	var n narrowRow
 	if r.narrow(&n) {

@@ -94,6 +94,9 @@ func Parse(name string, body []byte) (*File, error) {
 	return f, nil
 }
 
+// Values returns what the file says of a setting: nothing if it is silent on it.
+func (f *File) Values(name string) []string { return f.values[name].values }
+
 // syntax words an error of the YAML library as position and cause.
 func syntax(name string, err error) error {
 	var e yaml.Error

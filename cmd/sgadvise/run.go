@@ -66,6 +66,7 @@ var commands = []func(streams) *cobra.Command{
 	newCertify,
 	newRemediate,
 	newDoctor,
+	newSchedule,
 	newChecks,
 	newSchema,
 	newVersion,

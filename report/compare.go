@@ -33,6 +33,7 @@ type Comparison struct {
 	Edits    []EditChange     `json:"edits" doc:"Edits of the plans that differ."`
 	Evidence []DocumentChange `json:"evidence" doc:"What the logs could show."`
 	Options  []DocumentChange `json:"options"`
+	After    []Aftermath      `json:"aftermath,omitempty" doc:"What became of rules that were taken away or narrowed. Only the scheduled audit, which remembers them, has it."`
 }
 
 // ComparedReport is one of the two reports in numbers.
@@ -56,6 +57,8 @@ type ComparedReport struct {
 // FindingCounts counts findings by what became of them.
 type FindingCounts struct {
 	New        int `json:"new"`
+	Reopened   int `json:"reopened"`
+	Expired    int `json:"suppression_expired"`
 	Worsened   int `json:"worsened"`
 	Improved   int `json:"improved"`
 	Resolved   int `json:"resolved"`
@@ -65,17 +68,19 @@ type FindingCounts struct {
 // What becomes of a finding from one report to the next.
 const (
 	FindingNew        = "new"
+	FindingReopened   = "re-opened"           // new, and an earlier run had it before it was resolved
+	FindingExpired    = "suppression-expired" // it was accepted until a day that is over
 	FindingWorsened   = "worsened"
 	FindingImproved   = "improved"
 	FindingResolved   = "resolved"
 	FindingPersisting = "persisting"
 )
 
-var findingOrder = []string{FindingNew, FindingWorsened, FindingImproved, FindingResolved, FindingPersisting}
+var findingOrder = []string{FindingNew, FindingReopened, FindingExpired, FindingWorsened, FindingImproved, FindingResolved, FindingPersisting}
 
 // FindingChange is a finding and what became of it.
 type FindingChange struct {
-	Status        string   `json:"status" enum:"new,worsened,improved,resolved,persisting"`
+	Status        string   `json:"status" enum:"new,re-opened,suppression-expired,worsened,improved,resolved,persisting"`
 	ID            string   `json:"id" doc:"Fingerprint."`
 	Check         string   `json:"check"`
 	Ref           Optional `json:"ref"`
@@ -100,7 +105,14 @@ const (
 
 // Compare says what is different in newer against older.
 func Compare(tool Tool, older, newer *Report) *Comparison {
+	return CompareKnowing(tool, older, newer, nil)
+}
+
+// CompareKnowing is Compare with what runs before older knew: when findings, by
+// fingerprint, were resolved. Such a finding that comes back is re-opened.
+func CompareKnowing(tool Tool, older, newer *Report, resolved map[string]Time) *Comparison {
 	c := newComparer(older.complete(), newer.complete())
+	c.resolved = resolved
 	out := &Comparison{Schema: DiffSchema, Tool: tool, Old: comparedReport(older), New: comparedReport(newer)}
 	out.Rules, out.Groups = c.ruleChanges(), c.groupChanges()
 	out.Options, out.Evidence = optionChanges(older, newer), evidenceChanges(older, newer)
@@ -113,6 +125,10 @@ func Compare(tool Tool, older, newer *Report) *Comparison {
 		switch out.Findings[i].Status {
 		case FindingNew:
 			out.Counts.New++
+		case FindingReopened:
+			out.Counts.Reopened++
+		case FindingExpired:
+			out.Counts.Expired++
 		case FindingWorsened:
 			out.Counts.Worsened++
 		case FindingImproved:
@@ -158,6 +174,7 @@ type comparer struct {
 	planned            map[string]bool // refs that changed as the old plan said
 	options            bool
 	suppressions       bool // a finding is suppressed in one of them only
+	resolved           map[string]Time
 }
 
 func newComparer(older, newer *Report) *comparer {
@@ -183,6 +200,10 @@ func (c *comparer) findingChanges() []FindingChange {
 		} else {
 			x.Status = FindingNew
 			x.Cause, x.Why = c.causeOf(f, c.new, c.old)
+			if at, before := c.resolved[f.ID]; before {
+				x.Status = FindingReopened
+				x.Why = fmt.Sprintf("it was resolved on %s, and is back: %s", day(at), x.Why)
+			}
 		}
 		out = append(out, x)
 	}
@@ -229,6 +250,11 @@ func (c *comparer) judge(x *FindingChange, was, is *Finding) {
 		x.Why = strings.TrimPrefix(x.Why+"; suppressed now", "; ")
 	case !x.Suppressed && x.WasSuppressed:
 		c.suppressions = true
+		if until := was.Suppressed.Expires; until != 0 && until < c.new.Created {
+			x.Status = FindingExpired
+			x.Why = strings.TrimPrefix(x.Why+"; it was accepted until "+day(until), "; ")
+			break
+		}
 		x.Why = strings.TrimPrefix(x.Why+"; not suppressed any more", "; ")
 	}
 }
@@ -328,6 +354,8 @@ func (c *Comparison) headline() string {
 		}
 	}
 	add(c.Counts.New, "new finding", "new findings")
+	add(c.Counts.Reopened, "re-opened", "re-opened")
+	add(c.Counts.Expired, "accepted until now and no longer", "accepted until now and no longer")
 	add(c.Counts.Worsened, "worsened", "worsened")
 	add(c.Counts.Improved, "improved", "improved")
 	add(c.Counts.Resolved, "resolved", "resolved")

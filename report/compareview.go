@@ -26,8 +26,11 @@ func (c *Comparison) sections() []diffSection {
 			out = append(out, s)
 		}
 	}
+	add(c.aftermath())
 	for _, part := range []struct{ status, title, about string }{
 		{FindingNew, "New findings", "not in the old report"},
+		{FindingReopened, "Re-opened findings", "resolved before, and back"},
+		{FindingExpired, "Expired suppressions", "findings that were accepted for a time that is over"},
 		{FindingWorsened, "Worsened findings", "graver than in the old report"},
 		{FindingImproved, "Improved findings", "less grave than in the old report"},
 		{FindingResolved, "Resolved findings", "not in the new report"},

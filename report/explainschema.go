@@ -59,7 +59,7 @@ func schemaOf(t reflect.Type, title, schema, about string) []byte {
 		var props object
 		for i := range t.NumField() {
 			f := t.Field(i)
-			key := f.Tag.Get("json")
+			key, omitted := strings.CutSuffix(f.Tag.Get("json"), ",omitempty")
 			p := typeOf(f.Type)
 			if e := f.Tag.Get("enum"); e != "" {
 				p = append(p, member{"enum", strings.Split(e, ",")})
@@ -67,7 +67,9 @@ func schemaOf(t reflect.Type, title, schema, about string) []byte {
 			if d := f.Tag.Get("doc"); d != "" {
 				p = append(p, member{"description", d})
 			}
-			required = append(required, key)
+			if !omitted {
+				required = append(required, key)
+			}
 			props = append(props, member{key, p})
 		}
 		return object{{"type", "object"}, {"required", required}, {"properties", props}}

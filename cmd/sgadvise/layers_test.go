@@ -153,8 +153,8 @@ func upward(from, to string) string {
 		return fmt.Sprintf("data goes from %s to %s, nothing calls back", top(from), top(to))
 	case to == top(from):
 		return "a subfolder never imports its top folder"
-	case strings.HasPrefix(to, "cmd/") && (from != "cmd/sgadvise" || to == from):
-		return "what serves the command serves it alone"
+	case to == "cmd/sgadvise":
+		return "a command is not a library"
 	case to == "ingest" && top(from) != "cmd" && top(from) != "report":
 		return "what follows works on connections and must not read files"
 	}

@@ -82,9 +82,10 @@ type Taken struct {
 
 // AftermathOf judges a rule by what it would let through: the connections that are
 // denied now and would pass if it were put back. Those that passed, and those that ended
-// before it was taken away, do not count.
-func AftermathOf(t Taken, opened []change.Connection, snap *policy.Snapshot) Aftermath {
-	a := Aftermath{Status: AfterQuiet, Ref: t.Ref.String(), Group: t.Ref.Owner, Was: t.Was, Now: Optional(t.Now), Planned: t.Planned, Since: t.Since, Until: t.Until}
+// before it was taken away, do not count. It also returns the keys of all blocked
+// connections from inside.
+func AftermathOf(t Taken, opened []change.Connection, snap *policy.Snapshot) (a Aftermath, inside []string) {
+	a = Aftermath{Status: AfterQuiet, Ref: t.Ref.String(), Group: t.Ref.Owner, Was: t.Was, Now: Optional(t.Now), Planned: t.Planned, Since: t.Since, Until: t.Until}
 	owners := ownersOf(snap)
 	var blocks []Block
 	for i := range opened {
@@ -98,6 +99,7 @@ func AftermathOf(t Taken, opened []change.Connection, snap *policy.Snapshot) Aft
 		a.Records += b.Records
 		if b.Inside {
 			a.Inside++
+			inside = append(inside, b.Key())
 			if b.New {
 				a.New++
 			}
@@ -123,7 +125,7 @@ func AftermathOf(t Taken, opened []change.Connection, snap *policy.Snapshot) Aft
 	if a.Until <= a.Since {
 		a.Status, a.Why = AfterUnknown, "the logs do not reach to the time after the change yet"
 	}
-	return a
+	return a, inside
 }
 
 func wasWere(n int) string {

@@ -157,10 +157,23 @@ func comparedReport(r *Report) ComparedReport {
 // in the old one: it was not there, or less grave, or suppressed. Suppressed findings
 // never are.
 func (c *Comparison) Fails(failOn string) bool {
-	return slices.ContainsFunc(c.Findings, func(f FindingChange) bool {
-		return f.Status != FindingResolved && !f.Suppressed && Grave(f.Severity, failOn) &&
-			(!Grave(string(f.Was), failOn) || f.WasSuppressed)
-	})
+	return slices.ContainsFunc(c.Findings, func(f FindingChange) bool { return f.fails(failOn) })
+}
+
+// Failing returns the findings for which [Comparison.Fails] says so.
+func (c *Comparison) Failing(failOn string) []FindingChange {
+	var out []FindingChange
+	for _, f := range c.Findings {
+		if f.fails(failOn) {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+func (f *FindingChange) fails(failOn string) bool {
+	return f.Status != FindingResolved && !f.Suppressed && Grave(f.Severity, failOn) &&
+		(!Grave(string(f.Was), failOn) || f.WasSuppressed)
 }
 
 // comparer holds two reports by what is looked up in them. Everything that is compared

@@ -41,6 +41,9 @@ type Connection struct {
 	Records      uint64
 	First, Last  int64
 	Old, New     Say
+	// Through are the rules that let it pass under the proposed policy where the present
+	// one denies it, and behind that; of newly allowed ones only. Sorted.
+	Through []policy.Ref
 }
 
 // Say is what a policy says of a connection.
@@ -104,6 +107,7 @@ func Compare(ctx context.Context, res *engine.Result, proposed *policy.Snapshot,
 			have.First, have.Last = min(have.First, c.First), max(have.Last, c.Last)
 			have.Port, have.PortHi = min(have.Port, c.Port), max(have.PortHi, c.PortHi)
 			have.Open = have.Open && c.Open
+			have.Through = union(have.Through, c.Through)
 		}
 	}
 	for _, c := range found {
@@ -214,18 +218,23 @@ func (l *lane) judge(r *store.Row, x *orient.Reading, t *Tally) (Connection, *ui
 		Action: r.Action, Records: r.Records, First: r.First, Last: r.Last}
 	conn := policy.Conn{Direction: x.Opener, Proto: r.Proto, Local: x.Local.Netip(), Remote: x.Remote.Netip(),
 		LocalPort: x.LocalPort, RemotePort: x.RemotePort, ICMP: policy.AnyICMP}
+	var decisions [2]policy.Decision
 	var says [2]Say
 	for n := range says {
-		says[n] = say(policy.Decide(l.paths[n][side(x.Opener)], &conn))
+		decisions[n] = policy.Decide(l.paths[n][side(x.Opener)], &conn)
+		says[n] = say(decisions[n])
 	}
 	c.Old, c.New = says[0], says[1]
+	through := opens(&decisions[0], &decisions[1])
 	if x.IsReply() {
 		back := conn
 		back.Direction = x.Packet
 		var replies [2]Say
 		for n := range replies {
-			replies[n] = say(policy.DecidePacket(l.paths[n][side(x.Packet)], &back))
+			decisions[n] = policy.DecidePacket(l.paths[n][side(x.Packet)], &back)
+			replies[n] = say(decisions[n])
 		}
+		through = union(through, opens(&decisions[0], &decisions[1]))
 		// What denies speaks: the request's stages first.
 		for n, s := range [2]*Say{&c.Old, &c.New} {
 			if replies[n].Verdict != policy.Allowed && s.Verdict != policy.Denied {
@@ -237,6 +246,7 @@ func (l *lane) judge(r *store.Row, x *orient.Reading, t *Tally) (Connection, *ui
 	accepted := r.Action != flow.Reject
 	switch {
 	case old == policy.Denied && new == policy.Allowed:
+		c.Through = through
 		return c, &t.NewlyAllowed
 	case accepted && new == policy.Denied && old != policy.Denied:
 		return c, &t.NewlyDenied
@@ -252,6 +262,31 @@ func (l *lane) judge(r *store.Row, x *orient.Reading, t *Tally) (Connection, *ui
 		return c, &t.Denied
 	}
 	return c, &t.Allowed
+}
+
+// opens returns the rules that speak in new at the stage at which old denied, and behind
+// it.
+func opens(old, new *policy.Decision) []policy.Ref {
+	if old.Verdict != policy.Denied || new.Verdict != policy.Allowed || len(old.Stages) == 0 {
+		return nil
+	}
+	var out []policy.Ref
+	for i := len(old.Stages) - 1; i < len(new.Stages); i++ {
+		if st := &new.Stages[i]; !st.Skipped {
+			out = union(out, st.Winners)
+		}
+	}
+	return out
+}
+
+// union is the sorted union of two sorted sets.
+func union(a, b []policy.Ref) []policy.Ref {
+	if len(a) == 0 || len(b) == 0 {
+		return append(a, b...)
+	}
+	out := slices.Concat(a, b)
+	slices.SortFunc(out, policy.Ref.Compare)
+	return slices.Compact(out)
 }
 
 func say(d policy.Decision) Say {

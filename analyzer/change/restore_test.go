@@ -96,7 +96,7 @@ func TestWhatARuleWouldHaveAllowedIsTracedToIt(t *testing.T) {
 	}, 1)
 	var got []string
 	for _, c := range out.Opened {
-		got = append(got, fmt.Sprintf("%s %s:%d %v", c.Action, c.Remote, c.Port, c.New.Rules))
+		got = append(got, fmt.Sprintf("%s %s:%d %v", c.Action, c.Remote, c.Port, c.Through))
 	}
 	want := []string{"REJECT 10.1.0.9:22 [sg-a/ssh]", "REJECT 10.3.0.9:443 [sg-a/web]"}
 	if !slices.Equal(got, want) {

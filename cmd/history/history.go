@@ -35,6 +35,9 @@ const (
 	unfinished = ".tmp-" // begins the names of folders that are being written
 )
 
+// LockFile is the name of the lock in the folder.
+const LockFile = "lock"
+
 // The files of a run.
 const (
 	ReportFile = "report.json.gz"
@@ -58,7 +61,7 @@ func Open(dir, command string, now time.Time) (*History, error) {
 			return nil, err
 		}
 	}
-	l, err := lock.Take(filepath.Join(dir, "lock"), command, now)
+	l, err := lock.Take(filepath.Join(dir, LockFile), command, now)
 	if err != nil {
 		return nil, err
 	}
@@ -169,7 +172,7 @@ func (h *History) NewID(at time.Time) string {
 	return id
 }
 
-// File is one file of a run or of a policy.
+// File is one file of a run or of a policy, which may lie in a folder there.
 type File struct {
 	Name string
 	Body []byte
@@ -206,6 +209,9 @@ func (h *History) writeFolder(kind, name string, files []File) error {
 		return err
 	}
 	for _, f := range files {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(tmp, f.Name)), 0o755); err != nil {
+			return err
+		}
 		if err := writeSynced(filepath.Join(tmp, f.Name), f.Body, os.O_CREATE|os.O_EXCL); err != nil {
 			return err
 		}

@@ -107,7 +107,7 @@ func (s *State) Resolved() map[string]report.Time {
 
 // Follow carries the lives of findings on to a run with these.
 func (s *State) Follow(r *report.Report, now report.Time) {
-	at := map[string]int{}
+	at, open := map[string]int{}, map[string]bool{}
 	for i, k := range s.Findings {
 		at[k.ID] = i
 	}
@@ -120,6 +120,7 @@ func (s *State) Follow(r *report.Report, now report.Time) {
 			s.Findings = append(s.Findings, Known{ID: f.ID, Check: f.Check, Ref: string(f.Ref), First: now, Times: 1})
 		}
 		k := &s.Findings[j]
+		open[f.ID] = true
 		if k.Resolved != 0 {
 			k.Resolved = 0
 			k.Times++
@@ -127,7 +128,7 @@ func (s *State) Follow(r *report.Report, now report.Time) {
 		k.Last = now
 	}
 	for i := range s.Findings {
-		if k := &s.Findings[i]; k.Last != now && k.Resolved == 0 {
+		if k := &s.Findings[i]; !open[k.ID] && k.Resolved == 0 {
 			k.Resolved = now
 		}
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sgadvise/sgadvise/analyzer"
 	"github.com/sgadvise/sgadvise/analyzer/plan"
+	"github.com/sgadvise/sgadvise/engine"
 	reports "github.com/sgadvise/sgadvise/report"
 )
 
@@ -139,11 +140,6 @@ func analyze(ctx context.Context, f *analyzeFlags, s streams) error {
 	if err != nil {
 		return err
 	}
-	lists, err := f.lists.read()
-	if err != nil {
-		return err
-	}
-	st.analyzer.Suppress, st.analyzer.Now, st.analyzer.Assert = lists.suppress, st.now, lists.assert
 	if f.cpuProfile != "" {
 		stop, err := profile(f.cpuProfile)
 		if err != nil {
@@ -151,38 +147,65 @@ func analyze(ctx context.Context, f *analyzeFlags, s streams) error {
 		}
 		defer stop()
 	}
-	past, inputs, err := f.readPolicy(s)
+	done, err := f.perform(ctx, &st, s)
 	if err != nil {
 		return err
 	}
+	if err := f.output.write(done.doc, s); err != nil {
+		return err
+	}
+	f.warn(done.doc, s)
+	return f.gate(&st, done.doc, done.an, s)
+}
+
+// analysis is what one run found, not written yet.
+type analysis struct {
+	doc *reports.Report
+	an  *analyzer.Analysis
+	res *engine.Result
+}
+
+// perform reads what the flags name, analyzes it, and makes the report.
+func (f *analyzeFlags) perform(ctx context.Context, st *settings, s streams) (*analysis, error) {
+	lists, err := f.lists.read()
+	if err != nil {
+		return nil, err
+	}
+	st.analyzer.Suppress, st.analyzer.Now, st.analyzer.Assert = lists.suppress, st.now, lists.assert
+	past, inputs, err := f.readPolicy(s)
+	if err != nil {
+		return nil, err
+	}
 	res, read, err := f.replay(ctx, past, st.from, st.to, s)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	st.analyzer.Unread = read.Ledger.Total()
 	an, err := analyzer.Run(ctx, res, st.analyzer)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	doc := reports.Build(reports.Input{
-		Tool:     reports.Tool{Name: "sgadvise", Version: versionString()},
+		Tool:     tool(),
 		Now:      st.now,
-		Settings: f.describe(&st),
+		Settings: f.describe(st),
 		Logs:     read,
 		Policy:   inputs,
 		Result:   res,
 		Analysis: an,
 		Lists:    lists.inputs,
 	})
-	if err := f.output.write(doc, s); err != nil {
-		return err
+	return &analysis{doc, an, res}, nil
+}
+
+// warn says on standard error what of the lists has to be looked after.
+func (f *analyzeFlags) warn(doc *reports.Report, s streams) {
+	if f.quiet {
+		return
 	}
-	if !f.quiet {
-		for _, w := range reports.SuppressionWarnings(doc) {
-			fmt.Fprintf(s.err, "sgadvise: warning: %s\n", w)
-		}
+	for _, w := range reports.SuppressionWarnings(doc) {
+		fmt.Fprintf(s.err, "sgadvise: warning: %s\n", w)
 	}
-	return f.gate(&st, doc, an, s)
 }
 
 // profile starts a CPU profile and returns what ends it.
@@ -202,6 +225,11 @@ func profile(name string) (stop func(), err error) {
 
 // gate turns what the report says into an exit code.
 func (f *analyzeFlags) gate(st *settings, doc *reports.Report, an *analyzer.Analysis, s streams) error {
+	return f.gateOf(st, doc, an, false, s)
+}
+
+// gateOf is gate, with or without the findings.
+func (f *analyzeFlags) gateOf(st *settings, doc *reports.Report, an *analyzer.Analysis, findingsElsewhere bool, s streams) error {
 	if f.requireCoverage > 0 {
 		switch {
 		case an.Evidence.RejectOnly:
@@ -218,7 +246,7 @@ func (f *analyzeFlags) gate(st *settings, doc *reports.Report, an *analyzer.Anal
 		}
 		return &exitError{code: exitGate}
 	}
-	if doc.FailsAt(f.failOn) {
+	if !findingsElsewhere && doc.FailsAt(f.failOn) {
 		if !f.quiet {
 			fmt.Fprintf(s.err, "sgadvise: there are findings at or above %s\n", f.failOn)
 		}

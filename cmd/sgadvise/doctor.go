@@ -14,14 +14,14 @@ import (
 
 // doctorFlags are those of the job whose settings are looked at.
 type doctorFlags struct {
-	analyzeFlags
+	auditFlags
 	as string // format of the answer
 }
 
 func newDoctor(s streams) *cobra.Command {
 	var f doctorFlags
 	cmd := &cobra.Command{
-		Use:   "doctor [--config FILE] [flags of analyze]",
+		Use:   "doctor [--config FILE] [flags of audit]",
 		Short: "Show every setting with where it comes from, and try what a run would need",
 		Long: `Doctor prints the effective value of each setting and where it was said: on the command
 line, in the environment (SGADVISE_…), in the configuration file, or nowhere. Then it
@@ -39,8 +39,9 @@ Exit code 2 says that a run would fail.`,
 		},
 	}
 	f.register(cmd.Flags())
+	cmd.Flags().Lookup("format").Hidden = false
 	cmd.Flags().Lookup("format").Usage = "format of the answer: text, json (default text)"
-	for _, name := range []string{"output", "verbose"} {
+	for _, name := range []string{"verbose"} {
 		_ = cmd.Flags().MarkHidden(name) // they are flags of analyze
 	}
 	return cmd

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/sgadvise/sgadvise/cmd/config"
+	"github.com/sgadvise/sgadvise/cmd/history"
+	"github.com/sgadvise/sgadvise/cmd/lock"
 	"github.com/sgadvise/sgadvise/engine/policy/cloud"
 	"github.com/sgadvise/sgadvise/ingest"
 )
@@ -33,6 +35,9 @@ func (f *doctorFlags) examine(d *diagnosis, c configured, s streams) {
 		d.add("settings", statusWarn, "%s in the environment is no setting", name)
 	}
 	st, err := f.settings()
+	if f.history != "" { // else it is analyze that is looked at
+		st, err = f.prepare()
+	}
 	if err != nil {
 		d.add("settings", statusFail, "%s", config.Reword(err.Error(), c.values))
 	} else {
@@ -46,6 +51,7 @@ func (f *doctorFlags) examine(d *diagnosis, c configured, s streams) {
 	newest := f.examineLogs(d)
 	examineClock(d, now, newest)
 	f.examineOutputs(d)
+	f.examineHistory(d)
 }
 
 func (f *doctorFlags) examinePolicy(d *diagnosis, s streams) {
@@ -124,12 +130,45 @@ func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
 // examineOutputs tries to write where reports go.
 func (f *doctorFlags) examineOutputs(d *diagnosis) {
 	var folders []string
-	for _, name := range f.output.export {
-		folders = append(folders, filepath.Dir(name))
+	for _, name := range slices.Concat(f.output.export, f.changes, []string{f.prometheus}) {
+		if name != "" {
+			folders = append(folders, filepath.Dir(name))
+		}
 	}
 	slices.Sort(folders)
 	for _, folder := range slices.Compact(folders) {
 		examineFolder(d, "outputs", folder)
+	}
+}
+
+// examineHistory looks at the folder of the history, or where it would be made, and at
+// its lock.
+func (f *doctorFlags) examineHistory(d *diagnosis) {
+	if f.history == "" {
+		return
+	}
+	if _, err := os.Stat(f.history); errors.Is(err, os.ErrNotExist) {
+		d.add("history", statusOK, "%s will be made by the first run", f.history)
+		examineFolder(d, "history", filepath.Dir(f.history))
+		return
+	}
+	examineFolder(d, "history", f.history)
+	lines, err := history.ReadLines(f.history)
+	if err != nil {
+		d.add("history", statusFail, "%v", namedPath(err))
+	} else if n := len(lines); n > 0 {
+		d.add("history", statusOK, "%s, the last at %s: %s", plural(n, "run", "runs"), stamp(lines[n-1].Started), lines[n-1].Status())
+	}
+	l, err := lock.Take(filepath.Join(f.history, history.LockFile), "sgadvise doctor", time.Now())
+	var held *lock.HeldError
+	switch {
+	case errors.As(err, &held):
+		d.add("lock", statusWarn, "%v", err)
+	case err != nil:
+		d.add("lock", statusFail, "%v", namedPath(err))
+	default:
+		l.Release()
+		d.add("lock", statusOK, "no run is at work")
 	}
 }
 

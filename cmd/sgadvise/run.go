@@ -28,6 +28,7 @@ const (
 	exitInput      = 3   // input unusable: nothing matched, corrupt
 	exitIncomplete = 4   // evidence incomplete where --require-coverage asked for it
 	exitInternal   = 5   // internal or I/O error
+	exitLocked     = 6   // another run is at work
 	exitInterrupt  = 130 // interrupted, nothing half-written
 )
 
@@ -65,6 +66,7 @@ var commands = []func(streams) *cobra.Command{
 	newDiff,
 	newCertify,
 	newRemediate,
+	newAudit,
 	newDoctor,
 	newSchedule,
 	newChecks,
@@ -82,7 +84,8 @@ which rules can be removed, how tight the rest can be, and proves that no connec
 seen in the logs would be denied.
 
 Exit codes: 0 done; 1 a finding reached --fail-on; 2 usage; 3 input unusable;
-4 evidence incomplete (--require-coverage); 5 internal or I/O error; 130 interrupted.`,
+4 evidence incomplete (--require-coverage); 5 internal or I/O error; 6 another run holds
+the lock; 130 interrupted.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,

@@ -11,8 +11,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sgadvise/sgadvise/engine/policy"
@@ -80,12 +83,10 @@ func readAll(paths []string, opt Options) (*policy.Snapshot, []record, []Input, 
 	inputs := make([]Input, 0, len(files))
 	claimed := make([][]*file, len(Clouds))
 	seen := make(map[string]bool) // digests: a copy of a file adds nothing
-	for _, f := range files {
+	claims := loadAll(files)
+	for n, f := range files {
 		in := Input{Path: f.path, Kind: Ignored}
-		if err := f.load(); err != nil {
-			return nil, nil, nil, err
-		}
-		i, err := claimant(f)
+		i, err := claims[n].cloud, claims[n].err
 		switch {
 		case err != nil:
 			return nil, nil, nil, err
@@ -124,6 +125,35 @@ func readAll(paths []string, opt Options) (*policy.Snapshot, []record, []Input, 
 		return nil, nil, inputs, err
 	}
 	return s, records, inputs, nil
+}
+
+// claim says which family a file belongs to, or why that cannot be told.
+type claim struct {
+	cloud int // see claimant
+	err   error
+}
+
+// loadAll loads files, several at once, and asks whose they are.
+func loadAll(files []*file) []claim {
+	out := make([]claim, len(files))
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(len(files), runtime.GOMAXPROCS(0)) {
+		wg.Go(func() {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= len(files) {
+					return
+				}
+				c := &out[i]
+				if c.err = files[i].load(); c.err == nil {
+					c.cloud, c.err = claimant(files[i])
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return out
 }
 
 // claimant returns the index of the family that f belongs to, -1 if there is none.

@@ -160,7 +160,8 @@ func (d *decider) peers() {
 			if !far.answersFor(&r) {
 				far.read(d, &r)
 			}
-			if dir := far.opener(&r); dir != flow.DirectionUnknown {
+			first, last := d.c.Times(i)
+			if dir := far.opener(&r, times{first, last}); dir != flow.DirectionUnknown {
 				found[worker] = append(found[worker], answer{i, dir})
 			}
 		}
@@ -170,75 +171,6 @@ func (d *decider) peers() {
 			d.ops[a.row] = Opinion{a.opener, ByPeer, false}
 		}
 	}
-}
-
-// farLog is what the log of the far end proves of the connections between two hosts.
-// Rows of one pair of hosts follow one another, so it is read once for each pair.
-type farLog struct {
-	proto         flow.Proto
-	local, remote flow.Addr
-	// Client ports by service port of proven connections, as our side sees them: those
-	// we opened to the far end's port, and those it opened to ours.
-	opened, served map[uint16]uint64
-}
-
-func (f *farLog) answersFor(r *store.Row) bool {
-	return f.proto == r.Proto && f.local == r.Local && f.remote == r.Remote
-}
-
-func (f *farLog) read(d *decider, r *store.Row) {
-	f.proto, f.local, f.remote, f.opened, f.served = r.Proto, r.Local, r.Remote, nil, nil
-	peer, ok := d.env.Peer(r.Interface, r.Remote)
-	if !ok || peer == r.Interface {
-		return
-	}
-	s := d.spans[peer]
-	var x store.Row
-	lo := s.lo
-	for hi := s.hi; lo < hi; { // first row of (protocol, remote = our address)
-		m := int(uint(lo+hi) >> 1)
-		d.c.Head(m, &x)
-		if cmp.Or(cmp.Compare(x.Proto, r.Proto), x.Remote.Compare(r.Local)) < 0 {
-			lo = m + 1
-		} else {
-			hi = m
-		}
-	}
-	for i := lo; i < s.hi; i++ {
-		d.c.Head(i, &x)
-		if x.Proto != r.Proto || x.Remote != r.Local {
-			break
-		}
-		if x.Local != r.Remote || !d.ops[i].Method.Proven() {
-			continue
-		}
-		switch {
-		case d.ops[i].Opener == flow.Ingress && x.Client != store.LocalClient:
-			f.opened = with(f.opened, x.LocalPort, clientBits(&x, flow.Ingress))
-		case d.ops[i].Opener == flow.Egress && x.Client != store.RemoteClient:
-			f.served = with(f.served, x.RemotePort, clientBits(&x, flow.Egress))
-		}
-	}
-}
-
-func with(m map[uint16]uint64, port uint16, clients uint64) map[uint16]uint64 {
-	if m == nil {
-		m = make(map[uint16]uint64)
-	}
-	m[port] |= clients
-	return m
-}
-
-func (f *farLog) opener(r *store.Row) flow.Direction {
-	out := r.Client != store.RemoteClient && f.opened[r.RemotePort] != 0 && clientBits(r, flow.Egress)&^f.opened[r.RemotePort] == 0
-	in := r.Client != store.LocalClient && f.served[r.LocalPort] != 0 && clientBits(r, flow.Ingress)&^f.served[r.LocalPort] == 0
-	switch {
-	case in && !out:
-		return flow.Ingress
-	case out && !in:
-		return flow.Egress
-	}
-	return flow.DirectionUnknown
 }
 
 // inferred is the rest of the ladder: fan-in, ports, one-way traffic, and what
@@ -252,6 +184,7 @@ func (d *decider) inferred(_ int, s span) {
 		var r store.Row
 		var known services
 		open := false
+		talks = d.cut(proto, talks)
 		for t := range talks {
 			guess := Opinion{}
 			if talks[t].accept != [3]bool{} {
@@ -262,10 +195,11 @@ func (d *decider) inferred(_ int, s span) {
 				if d.ops[i].Method == ByNothing && r.Side != flow.DirectionUnknown {
 					d.ops[i] = guess
 				}
-				if d.ops[i].Method != ByNothing {
-					known.note(d.ops[i], &talks[t], &r)
-				} else {
+				switch {
+				case d.ops[i].Method == ByNothing:
 					open = true
+				case !talks[t].apart:
+					known.note(d.ops[i], &talks[t], &r)
 				}
 			}
 		}
@@ -274,6 +208,9 @@ func (d *decider) inferred(_ int, s span) {
 		}
 		for t := range talks {
 			dir, k := known.opener(&talks[t])
+			if talks[t].apart {
+				dir, k = d.within(&talks[t])
+			}
 			if k.method.Proven() {
 				k.method, k.weak = ByPorts, true // what proves one connection does not prove the next
 			}
@@ -292,4 +229,17 @@ func (d *decider) inferred(_ int, s span) {
 			}
 		}
 	})
+}
+
+// within returns what the decided rows of t say of the others.
+func (d *decider) within(t *talk) (flow.Direction, service) {
+	var by [3]service
+	var r store.Row
+	for _, i := range t.rows {
+		if o := d.ops[i]; o.Method != ByNothing {
+			d.c.Head(i, &r)
+			by[o.Opener] = by[o.Opener].with(o, clientBits(&r, o.Opener))
+		}
+	}
+	return either(by[flow.Ingress], by[flow.Egress])
 }

@@ -11,7 +11,9 @@
 // marked weak, and the reading it turned down counts as possible.
 //
 // A client's port may have been folded away, so "the same connection" means the same
-// hosts and service, and client ports that were all seen with flags, modulo 64.
+// hosts and service, and client ports that were all seen with flags, modulo 64. Where the
+// two ends look the same (ICMP, UDP from and to one port), it means seen within the longest
+// idle time of any platform, too: either end may open one, now this, now that.
 //
 // The rungs that do not ask the policy see only what does not depend on it: rows
 // that differ in nothing but their port class are summed up before they are looked

@@ -16,6 +16,7 @@ type talk struct {
 	accept       [3]bool // by packet direction
 	reject       [3]bool
 	rows         []int
+	apart        bool // what is known of other conversations says nothing of this one: see decider.cut
 }
 
 // hosts calls f with the conversations between each pair of hosts in s. The slice and
@@ -102,6 +103,11 @@ func (t *talk) key() talkKey { return talkKey{t.local, t.client, t.lport, t.rpor
 func (t *talk) add(i int, r *store.Row) {
 	t.rows = append(t.rows, i)
 	t.lo, t.hi, t.bits = min(t.lo, r.PortLo), max(t.hi, r.PortHi), t.bits|r.PortBits
+	t.notice(r)
+}
+
+// notice notes the action of row r.
+func (t *talk) notice(r *store.Row) {
 	switch r.Action {
 	case flow.Accept:
 		t.accept[r.Side] = true
@@ -170,13 +176,18 @@ func (s *services) note(o Opinion, t *talk, r *store.Row) {
 	if *m == nil {
 		*m = make(map[uint16]service)
 	}
-	k, known := (*m)[port]
+	(*m)[port] = (*m)[port].with(o, clientBits(r, o.Opener))
+}
+
+// with returns k with what o says of connections from these client ports.
+func (k service) with(o Opinion, clients uint64) service {
+	known := k.method != ByNothing
 	if !known || o.Method < k.method {
 		k.method = o.Method
 	}
 	k.weak = o.Weak && (k.weak || !known)
-	k.clients |= clientBits(r, o.Opener)
-	(*m)[port] = k
+	k.clients |= clients
+	return k
 }
 
 // opener returns what decided connections of the same hosts say of t.
@@ -188,6 +199,11 @@ func (s *services) opener(t *talk) (flow.Direction, service) {
 	if p, ok := t.remotePort(); ok {
 		out = s.out[p]
 	}
+	return either(in, out)
+}
+
+// either returns the one of two services that is known, if the other one is not.
+func either(in, out service) (flow.Direction, service) {
 	switch {
 	case in.method != ByNothing && out.method == ByNothing:
 		return flow.Ingress, in

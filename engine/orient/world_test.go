@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -90,14 +91,22 @@ func decide(recs []flow.Record, rs rules) (*store.Connections, []orient.Opinion)
 	return c, orient.Decide(c, env(c, rs, 1))
 }
 
-// record reads "IFACE SOURCE:PORT > DESTINATION:PORT PROTOCOL [REJECT] [FLAG…]"; flags are
-// SYN, ACK, FIN, RST, and none for stated ones without any of these.
+// record reads "IFACE SOURCE:PORT > DESTINATION:PORT PROTOCOL [REJECT] [FLAG…] [+SECONDS]";
+// flags are SYN, ACK, FIN, RST, and none for stated ones without any of these.
 func record(line string) flow.Record {
 	f := strings.Fields(line)
 	src, dst := netip.MustParseAddrPort(f[1]), netip.MustParseAddrPort(f[3])
 	r := flow.Record{Interface: f[0], Src: src.Addr(), Dst: dst.Addr(), SrcPort: src.Port(), DstPort: dst.Port(),
-		Proto: map[string]flow.Proto{"tcp": flow.TCP, "udp": flow.UDP}[f[4]], Action: flow.Accept, Packets: 1, Bytes: 100, Start: 1700000000, End: 1700000060}
+		Proto: map[string]flow.Proto{"tcp": flow.TCP, "udp": flow.UDP, "icmp": flow.ICMP}[f[4]], Action: flow.Accept, Packets: 1, Bytes: 100, Start: 1700000000, End: 1700000060}
 	for _, w := range f[5:] {
+		if after, ok := strings.CutPrefix(w, "+"); ok {
+			n, err := strconv.ParseInt(after, 10, 64)
+			if err != nil {
+				panic(err)
+			}
+			r.Start, r.End = r.Start+n, r.End+n
+			continue
+		}
 		switch w {
 		case "REJECT":
 			r.Action = flow.Reject

@@ -55,3 +55,16 @@ func (c *Connections) place(id uint32, r *Row) {
 		r.Interface, r.EraLo, r.EraHi = era.iface, era.lo, era.hi
 	}
 }
+
+// Times returns the least start and the greatest end of row i, in Unix seconds.
+func (c *Connections) Times(i int) (first, last int64) {
+	if n, wide := c.find(i); wide {
+		w := c.wide.at(n)
+		first, last = w.first, w.last
+	} else {
+		w := c.narrow.at(n)
+		first, last = int64(w.firstSec), int64(w.lastSec)
+	}
+	runtime.KeepAlive(c) // holds the memory of the rows
+	return first, last
+}

@@ -1,0 +1,105 @@
+package orient
+
+import (
+	"cmp"
+
+	"github.com/sgadvise/sgadvise/ingest/flow"
+	"github.com/sgadvise/sgadvise/ingest/store"
+)
+
+// farLog is what the log of the far end proves of the connections between two hosts.
+// Rows of one pair of hosts follow one another, so it is read once for each pair.
+type farLog struct {
+	proto         flow.Proto
+	local, remote flow.Addr
+	// Client ports by service port of proven connections, as our side sees them: those
+	// we opened to the far end's port, and those it opened to ours.
+	opened, served map[uint16]uint64
+	even           []farRow // proven rows that time alone tells apart
+}
+
+// farRow is a proven row, as our side sees it.
+type farRow struct {
+	port   uint16
+	opener flow.Direction
+	times
+}
+
+func (f *farLog) answersFor(r *store.Row) bool {
+	return f.proto == r.Proto && f.local == r.Local && f.remote == r.Remote
+}
+
+func (f *farLog) read(d *decider, r *store.Row) {
+	f.proto, f.local, f.remote, f.opened, f.served, f.even = r.Proto, r.Local, r.Remote, nil, nil, f.even[:0]
+	peer, ok := d.env.Peer(r.Interface, r.Remote)
+	if !ok || peer == r.Interface {
+		return
+	}
+	s := d.spans[peer]
+	var x store.Row
+	lo := s.lo
+	for hi := s.hi; lo < hi; { // first row of (protocol, remote = our address)
+		m := int(uint(lo+hi) >> 1)
+		d.c.Head(m, &x)
+		if cmp.Or(cmp.Compare(x.Proto, r.Proto), x.Remote.Compare(r.Local)) < 0 {
+			lo = m + 1
+		} else {
+			hi = m
+		}
+	}
+	for i := lo; i < s.hi; i++ {
+		d.c.Head(i, &x)
+		if x.Proto != r.Proto || x.Remote != r.Local {
+			break
+		}
+		if x.Local != r.Remote || !d.ops[i].Method.Proven() {
+			continue
+		}
+		if even(&x) {
+			first, last := d.c.Times(i)
+			f.even = append(f.even, farRow{x.LocalPort, d.ops[i].Opener.Reverse(), times{first, last}})
+		}
+		switch {
+		case d.ops[i].Opener == flow.Ingress && x.Client != store.LocalClient:
+			f.opened = with(f.opened, x.LocalPort, clientBits(&x, flow.Ingress))
+		case d.ops[i].Opener == flow.Egress && x.Client != store.RemoteClient:
+			f.served = with(f.served, x.RemotePort, clientBits(&x, flow.Egress))
+		}
+	}
+}
+
+func with(m map[uint16]uint64, port uint16, clients uint64) map[uint16]uint64 {
+	if m == nil {
+		m = make(map[uint16]uint64)
+	}
+	m[port] |= clients
+	return m
+}
+
+// opener returns who opened row r, seen over t, if the far end's log proves it.
+func (f *farLog) opener(r *store.Row, t times) flow.Direction {
+	if even(r) {
+		var by [3]bool
+		for i := range f.even {
+			if x := &f.even[i]; x.port == r.LocalPort && x.near(t) {
+				by[x.opener] = true
+			}
+		}
+		switch {
+		case by[flow.Ingress] && !by[flow.Egress]:
+			return flow.Ingress
+		case by[flow.Egress] && !by[flow.Ingress]:
+			return flow.Egress
+		}
+		return flow.DirectionUnknown
+	}
+	out := r.Client != store.RemoteClient && f.opened[r.RemotePort] != 0 && clientBits(r, flow.Egress)&^f.opened[r.RemotePort] == 0
+	in := r.Client != store.LocalClient && f.served[r.LocalPort] != 0 && clientBits(r, flow.Ingress)&^f.served[r.LocalPort] == 0
+	switch {
+	case in && !out:
+		return flow.Ingress
+	case out && !in:
+		return flow.Egress
+	}
+	return flow.DirectionUnknown
+}

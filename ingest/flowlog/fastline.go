@@ -67,14 +67,6 @@ func planOf(l *Layout) plan {
 	return p
 }
 
-// placesFront is how much room there is before the places of a scan, for the start of
-// the first line.
-const placesFront = 2
-
-func place(places []byte, at int) uint { return uint(binary.LittleEndian.Uint16(places[at:])) }
-
-func setPlace(places []byte, at int, v uint) { binary.LittleEndian.PutUint16(places[at:], uint16(v)) }
-
 // decodeScan decodes lines of block from the given offset, some scanSize bytes of them,
 // and returns the offset of the first line that it leaves. It leaves off early where a
 // header line changes the layout.
@@ -90,10 +82,11 @@ func (d *LineDecoder) decodeScan(block []byte, from int) (next int, err error) {
 	b := block[from-front:]
 	stop := to - from + front // places are offsets in b
 	if d.places == nil {
-		d.places = make([]byte, placesFront+2*scanSize+2*maxPlanned+placeSlack)
+		d.places = new(placeBuffer)
 	}
-	found := placesFront + scanFor(d.places[placesFront:], b[front:stop], front, d.plan.sep)
-	setPlace(d.places, found, 1<<16-1)
+	places := d.places
+	found := places.scan(b[front:stop], front, d.plan.sep)
+	places.set(found, 1<<16-1)
 	quoted := d.plan.quote != 0 && bytes.IndexByte(b[front:stop], d.plan.quote) >= 0
 
 	last := 2 * (d.layout.n - 1) // room that the separators of a line take
@@ -103,40 +96,39 @@ func (d *LineDecoder) decodeScan(block []byte, from int) (next int, err error) {
 		if n := bytes.IndexByte(b[at:stop], '\n'); n >= 0 {
 			end = at + n
 		}
-		d.line++
 		q, first := p, at
-		if d.plan.quote == 0 && p+last < found && place(d.places, p+last) < uint(end) && isExportTime(b[at:place(d.places, p)]) {
-			q, first = p+2, int(place(d.places, p))+1
+		if d.plan.quote == 0 && p+last < found && places.get(p+last) < end && isExportTime(b[at:places.get(p)]) {
+			q, first = p+2, places.get(p)+1
 		}
-		if q+last <= found && place(d.places, q+last-2) < uint(end) && place(d.places, q+last) > uint(end) &&
+		if q+last <= found && places.get(q+last-2) < end && places.get(q+last) > end &&
 			first >= valueSlack && end+valueSlack <= len(b) && !(quoted && bytes.IndexByte(b[at:end], d.plan.quote) >= 0) {
 			// The line with its start and its end in the places of separators of its neighbours.
-			line, beyond := (*linePlaces)(d.places[q-2:]), place(d.places, q+last)
-			setPlace(line[:], 0, uint(first-1))
+			beyond := places.get(q + last)
+			places.set(q-2, first-1)
 			value := end
 			if b[end-1] == '\r' {
 				value--
 			}
-			setPlace(line[:], last+2, uint(value))
-			taken, err := d.plainLine(b, line)
-			setPlace(line[:], last+2, beyond)
+			places.set(q+last, value)
+			taken, err := d.plainLine(b, (*linePlaces)(places[q-2:]))
+			places.set(q+last, beyond)
 			if err != nil {
 				return 0, err
 			}
 			if taken {
+				d.line++
 				p = q + last
 				at = end + 1
 				continue
 			}
 		}
-		d.line--
 		if err := d.oddLine(b[at:end]); err != nil {
 			return 0, err
 		}
 		if d.layout != d.plan.layout {
 			return from - front + end + 1, nil
 		}
-		for p < found && place(d.places, p) < uint(end) {
+		for p < found && places.get(p) < end {
 			p += 2
 		}
 		at = end + 1
@@ -300,7 +292,7 @@ func (d *LineDecoder) plainLine(b []byte, places *linePlaces) (taken bool, err e
 
 // small reads a number of 1 to 8 decimal digits, b[lo:hi]. wrong is 0 if it is one.
 func small(b []byte, lo, hi uint) (n, wrong uint64) {
-	return digits(binary.LittleEndian.Uint64(b[hi-8:]), hi-lo)
+	return digits(load64(b, hi-8), hi-lo)
 }
 
 // sameAddr reads the address b[lo:hi], which often is the one that b[lo2:hi2] has been

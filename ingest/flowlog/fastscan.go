@@ -23,12 +23,12 @@ func others(x, all uint64) uint64 {
 func gather(x uint64) uint64 { return x * 0x0002040810204081 >> 56 }
 
 // places says for each set of eight bits where the zeros are among them: the first four
-// places and the others, in 16 bits each, and their number.
+// places and the others, and how many bytes they take.
 var places = func() (t struct {
 	first, rest [256]uint64
-	count       [256]uint8
+	size        [256]uint8
 }) {
-	for set := range t.count {
+	for set := range t.size {
 		n := 0
 		for bit := range 8 {
 			switch {
@@ -41,46 +41,63 @@ var places = func() (t struct {
 			}
 			n++
 		}
-		t.count[set] = uint8(n)
+		t.size[set] = uint8(2 * n)
 	}
 	return t
 }()
 
-const (
-	// scanSize is what is scanned at once: whole lines, little enough that they and what
-	// is known of them stay in the first-level cache, and that a place fits 16 bits.
-	scanSize = 16 << 10
-	// placeSlack is how far past the last place scanFor may write: what is known of a
-	// word is written whole.
-	placeSlack = 16
-)
+// scanSize is what is scanned at once: whole lines, little enough that they and what is
+// known of them stay in the first-level cache, and that a place fits 16 bits.
+const scanSize = 16 << 10
 
-// scanFor writes to pos, as two bytes each, the places in text at which sep stands,
-// counted from the given first one, and returns the number of bytes written. text has at
-// most scanSize bytes, and pos has room for two for each of them and placeSlack more. What
-// follows the places in pos is overwritten.
-func scanFor(pos, text []byte, first int, sep byte) (n int) {
+// A placeBuffer holds places, two bytes each. It has room for those of a scan in which
+// each byte is one, and for some before and after them, and is larger yet, so that an index
+// cut to 16 bits is one.
+type placeBuffer [1<<16 + 16]byte
+
+// placesFront is where the places of a scan begin: before them is room for one more.
+const placesFront = 2
+
+// get returns the place at index i.
+func (b *placeBuffer) get(i int) int { return int(binary.LittleEndian.Uint16(b[i&0xffff:])) }
+
+func (b *placeBuffer) set(i, place int) {
+	binary.LittleEndian.PutUint16(b[i&0xffff:], uint16(place))
+}
+
+// scan fills b with the places in text, which has at most scanSize bytes, at which sep
+// stands, counted from the given first one, and returns the index after the last place.
+// What follows is overwritten.
+func (b *placeBuffer) scan(text []byte, first int, sep byte) int {
 	const every = 0x0001000100010001
 	all := uint64(sep) * each
 	at := uint64(first) * every
-	for ; len(text) >= 32; text = text[32:] {
-		words := (*[32]byte)(text)
-		for i := 0; i < 32; i += 8 {
-			set := gather(others(binary.LittleEndian.Uint64(words[i:]), all)) & 0xff
-			binary.LittleEndian.PutUint64(pos[n:], places.first[set]+at)
-			count := places.count[set]
-			if count > 4 {
-				binary.LittleEndian.PutUint64(pos[n+8:], places.rest[set]+at)
-			}
-			n += 2 * int(count)
-			at += 8 * every
-		}
+	i, n := 0, uint64(placesFront)
+	for ; i+32 <= len(text); i += 32 {
+		w := (*[32]byte)(text[i : i+32 : i+32])
+		n = b.mark(n, gather(others(binary.LittleEndian.Uint64(w[:]), all)), at)
+		n = b.mark(n, gather(others(binary.LittleEndian.Uint64(w[8:]), all)), at+8*every)
+		n = b.mark(n, gather(others(binary.LittleEndian.Uint64(w[16:]), all)), at+16*every)
+		n = b.mark(n, gather(others(binary.LittleEndian.Uint64(w[24:]), all)), at+24*every)
+		at += 32 * every
 	}
-	for i, c := range text {
-		if c == sep {
-			binary.LittleEndian.PutUint16(pos[n:], uint16(at)+uint16(i))
+	for ; i < len(text); i++ {
+		if text[i] == sep {
+			b.set(int(n), first+i)
 			n += 2
 		}
 	}
-	return n
+	return int(n)
+}
+
+// mark writes from index n on where the zeros are in a set of eight bits, counted from at,
+// and returns the index after them.
+func (b *placeBuffer) mark(n, set, at uint64) uint64 {
+	i := n & 0xffff
+	binary.LittleEndian.PutUint64(b[i:i+8], places.first[set&0xff]+at)
+	size := uint64(places.size[set&0xff])
+	if size > 8 {
+		binary.LittleEndian.PutUint64(b[i+8:i+16], places.rest[set&0xff]+at)
+	}
+	return n + size
 }

@@ -10,10 +10,10 @@ const valueSlack = 20
 // number reads a number of 1 to 16 decimal digits, b[lo:hi]. wrong is 0 if it is one.
 func number(b []byte, lo, hi uint) (n, wrong uint64) {
 	if hi-lo <= 8 {
-		return digits(binary.LittleEndian.Uint64(b[hi-8:]), hi-lo)
+		return digits(load64(b, hi-8), hi-lo)
 	}
-	left, bad := digits(binary.LittleEndian.Uint64(b[hi-16:]), hi-lo-8)
-	n, wrong = digits(binary.LittleEndian.Uint64(b[hi-8:]), 8)
+	left, bad := digits(load64(b, hi-16), hi-lo-8)
+	n, wrong = digits(load64(b, hi-8), 8)
 	return left*1e8 + n, wrong | bad
 }
 
@@ -61,15 +61,15 @@ func quad(b []byte, lo, hi uint) (v uint32, wrong uint64) {
 		dots   = '.' * each
 		digits = zeros & 0xffffffff
 	)
-	q, n := (*[20]byte)(b[lo:]), hi-lo
-	found := gather(others(binary.LittleEndian.Uint64(q[:]), dots)) |
-		gather(others(binary.LittleEndian.Uint64(q[8:]), dots))<<8
+	q, n := (*[20]byte)(b[lo:lo+20:lo+20]), hi-lo
+	left, right := binary.LittleEndian.Uint64(q[:]), binary.LittleEndian.Uint64(q[8:])
+	found := gather(others(left, dots)) | gather(others(right, dots))<<8
 	found = ^found & (1<<(n&15) - 1)
 	o := &dotted[found>>1&(1<<11-1)]
 	sizes := o.sizes + uint64(n)<<48
 
 	// The digits of two octets each in a word: zeros, hundreds, tens, ones.
-	w1 := (binary.LittleEndian.Uint32(q[:]) ^ digits) << (o.shifts & 31)
+	w1 := (uint32(left) ^ digits) << (o.shifts & 31)
 	w2 := (binary.LittleEndian.Uint32(q[o.dots&15+1:]) ^ digits) << (o.shifts >> 8 & 31)
 	w3 := (binary.LittleEndian.Uint32(q[o.dots>>8&15+1:]) ^ digits) << (o.shifts >> 16 & 31)
 	w4 := (binary.LittleEndian.Uint32(q[o.dots>>16&15+1:]) ^ digits) << ((32 - 8*uint32(sizes>>48)) & 31)
@@ -88,3 +88,7 @@ func quad(b []byte, lo, hi uint) (v uint32, wrong uint64) {
 	wrong |= found&1 | found>>12 | uint64(n>>4)
 	return uint32(x)<<24 | uint32(x>>32)<<16 | uint32(y)<<8 | uint32(y>>32), wrong
 }
+
+// load64 returns the eight bytes of b from at on. (The third index keeps the compiler from
+// computing where an empty slice would begin.)
+func load64(b []byte, at uint) uint64 { return binary.LittleEndian.Uint64(b[at : at+8 : at+8]) }

@@ -105,15 +105,15 @@ func TestSeparatorsAreFoundExactly(t *testing.T) {
 
 func checkSeparators(t *testing.T, text []byte, sep byte) {
 	t.Helper()
-	pos := make([]byte, 2*len(text)+placeSlack)
-	n := scanFor(pos, text, 7, sep)
+	var b placeBuffer
+	n := b.scan(text, 7, sep)
 	var want []byte
 	for i, c := range text {
 		if c == sep {
 			want = append(want, byte(i+7), byte((i+7)>>8))
 		}
 	}
-	if string(pos[:n]) != string(want) {
-		t.Fatalf("places of %q: % x, want % x", text, pos[:n], want)
+	if string(b[placesFront:n]) != string(want) {
+		t.Fatalf("places of %q: % x, want % x", text, b[placesFront:n], want)
 	}
 }

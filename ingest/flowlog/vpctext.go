@@ -17,8 +17,8 @@ type LineDecoder struct {
 	layout  *Layout
 	stats   *Stats
 
-	plan   plan   // how to read plain lines of layout
-	places []byte // of separators
+	plan   plan         // how to read plain lines of layout
+	places *placeBuffer // of separators
 
 	pos     []span // the columns of the current line
 	cells   []byte // its values, where a quoted line must be rewritten

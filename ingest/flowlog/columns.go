@@ -8,7 +8,7 @@ import (
 )
 
 // maxNames bounds the interface names kept between batches. A large region has tens
-// of thousands of interfaces; beyond that the table starts again.
+// of thousands of interfaces; beyond that the list starts again.
 const maxNames = 1 << 16
 
 // columns fills batches row by row and hands on the full ones. One decoder owns it.
@@ -23,10 +23,11 @@ type columns struct {
 	// which the batch at hand has.
 	needs, has optional
 
-	// Interface names are interned twice: the string once per decoder, the index
-	// once per batch. recent finds the name of most rows without hashing it.
-	names  []string // of this batch
-	batch  uint32   // number of this batch; 0 before the first
+	// The names of interfaces, which keep their indices from batch to batch, and where
+	// they are: known has all of them, recent most rows' without hashing the whole name.
+	names  []string
+	series *store.Series // of batches with these names
+	naming uint32        // number of this series, from 1 on
 	known  map[string]*interned
 	recent [1 << 10][2]recentName
 }
@@ -111,16 +112,16 @@ func (l *Layout) optional() (set optional) {
 }
 
 type interned struct {
-	name  string
-	batch uint32 // the batch for which index holds
-	index uint32
+	name   string
+	naming uint32 // the series for which index holds
+	index  uint32
 }
 
-// recentName is an interned name of recentSize bytes, with what they are; the zero
-// recentName is none.
+// recentName is a name of recentSize bytes: the first eight, the next and the last. The
+// zero recentName is none.
 type recentName struct {
-	front, middle, back uint64 // the first eight bytes, the next, and the last
-	name                *interned
+	front, middle, back uint64
+	index               uint32
 }
 
 // recentSize is the size of the names of nearly all interfaces: eni- and 17 digits.
@@ -129,13 +130,14 @@ const recentSize = 21
 func newColumns(emit func(*store.Batch) error) *columns {
 	r := new(rows)
 	return &columns{
-		emit:  emit,
-		rows:  r,
-		full:  r.batch(store.BatchSize),
-		known: make(map[string]*interned),
-		batch: 1,
-		needs: hasAll,
-		has:   hasAll,
+		emit:   emit,
+		rows:   r,
+		full:   r.batch(store.BatchSize),
+		series: new(store.Series),
+		naming: 1,
+		known:  make(map[string]*interned),
+		needs:  hasAll,
+		has:    hasAll,
 	}
 }
 
@@ -178,7 +180,7 @@ func (c *columns) flush() error {
 		return nil
 	}
 	c.out = c.rows.batch(c.n)
-	c.out.Names = c.names
+	c.out.Names, c.out.Series = c.names, c.series
 	if c.has&hasPackets == 0 {
 		c.out.PktSrc, c.out.PktDst = nil, nil
 	}
@@ -191,9 +193,10 @@ func (c *columns) flush() error {
 	err := c.emit(&c.out)
 	c.n = 0
 	c.has = c.needs
-	c.names = c.names[:0]
-	c.batch++
-	if len(c.known) > maxNames {
+	if len(c.names) > maxNames {
+		clear(c.names)
+		c.names, c.series = c.names[:0], new(store.Series)
+		c.naming++
 		clear(c.known)
 		clear(c.recent[:])
 	}
@@ -209,14 +212,13 @@ func (c *columns) iface(name []byte) uint32 {
 	front, middle, back := binary.LittleEndian.Uint64(v[:]), binary.LittleEndian.Uint64(v[8:]), binary.LittleEndian.Uint64(v[recentSize-8:])
 	slot := &c.recent[back*0x9e3779b97f4a7c15>>54]
 	for i := range slot {
-		if s := &slot[i]; s.back == back && s.middle == middle && s.front == front && s.name != nil {
-			return c.index(s.name)
+		if s := &slot[i]; s.back == back && s.middle == middle && s.front == front && back != 0 {
+			return s.index
 		}
 	}
-	e := c.intern(v[:])
 	slot[1] = slot[0]
-	slot[0] = recentName{front, middle, back, e}
-	return c.index(e)
+	slot[0] = recentName{front, middle, back, c.index(c.intern(v[:]))}
+	return slot[0].index
 }
 
 // intern returns the interned name.
@@ -231,8 +233,8 @@ func (c *columns) intern(name []byte) *interned {
 
 // index returns the index of a name in the current batch.
 func (c *columns) index(e *interned) uint32 {
-	if e.batch != c.batch {
-		e.batch, e.index = c.batch, uint32(len(c.names))
+	if e.naming != c.naming {
+		e.naming, e.index = c.naming, uint32(len(c.names))
 		c.names = append(c.names, e.name)
 	}
 	return e.index

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sgadvise/sgadvise/ingest/flow"
+	"github.com/sgadvise/sgadvise/ingest/store"
 )
 
 const v5Line = ok + " vpc-1 subnet-1 - 2 IPv4 172.31.16.139 10.1.2.3 us-east-1 use1-az5 - - - - ingress 1"
@@ -214,4 +215,38 @@ func FuzzBlocks(f *testing.F) {
 			checkBlock(t, b, text, layouts[int(which)%len(layouts)])
 		}
 	})
+}
+
+func TestNamesStartAgainWhenTheyAreTooMany(t *testing.T) {
+	var text strings.Builder
+	want := map[string]int{}
+	for i := range maxNames + 3*store.BatchSize {
+		name := fmt.Sprintf("eni-%017x", i%(maxNames+9)*0x10001)
+		if i%7 == 0 {
+			name = fmt.Sprintf("eni-%x", i%70000)
+		}
+		want[name]++
+		text.WriteString(strings.Replace(ok, "eni-1", name, 1) + "\n")
+	}
+	got := map[string]int{}
+	series := map[*store.Series]bool{}
+	d := NewLineDecoder(func(b *store.Batch) error {
+		series[b.Series] = true
+		for _, i := range b.Interface {
+			got[b.Names[i]]++
+		}
+		return nil
+	})
+	if err := d.Decode("x", []byte(text.String()), 1, DefaultLayout(), &Stats{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+	if len(series) < 2 {
+		t.Errorf("%d series", len(series))
+	}
 }

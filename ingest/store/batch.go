@@ -25,9 +25,12 @@ const BatchSize = 2 << 10
 // the times only; what their other columns hold is not read. Addresses are zero
 // and ports 0 where the log has none.
 type Batch struct {
-	// Names are the interfaces that occur in this batch; Interface indexes it.
+	// Names are the interfaces that occur in this batch, and maybe others; Interface
+	// indexes it. Batches with the same Series, if that is not nil, have the same Names as
+	// far as both go: their reader need look at each name only once.
 	Names     []string
 	Interface []uint32
+	Series    *Series
 
 	Src, Dst         []flow.Addr
 	PktSrc, PktDst   []flow.Addr // zero: same as Src, Dst, or not in the log
@@ -43,6 +46,9 @@ type Batch struct {
 	ids map[string]uint32 // of Names, as AppendRow knows them
 }
 
+// Series is the identity of a list of names that grows from batch to batch; see Batch.
+type Series struct{ _ byte } // not of size zero: each has its own address
+
 // Len returns the number of records in b.
 func (b *Batch) Len() int { return len(b.Interface) }
 
@@ -50,7 +56,7 @@ func (b *Batch) Len() int { return len(b.Interface) }
 func (b *Batch) Reset() {
 	b.Resize(0)
 	clear(b.Names)
-	b.Names = b.Names[:0]
+	b.Names, b.Series = b.Names[:0], nil
 	clear(b.ids)
 }
 

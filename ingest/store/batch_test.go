@@ -192,3 +192,31 @@ func TestUndecidedSideKeepsSourceLocal(t *testing.T) {
 		}
 	}
 }
+
+// Batches of one series are of any worker, and beside others.
+func TestNamesOfASeriesAreOfAllItsBatches(t *testing.T) {
+	w := randomWorld(12)
+	cfg, recs := w.config(), w.records(3000)
+	tally := NewTally(cfg)
+	workers := []*TallyWorker{tally.Worker(), tally.Worker()}
+	growing := []*Batch{{Series: new(Series)}, {Series: new(Series)}, {}}
+	for from := 0; from < len(recs); from += 10 {
+		b := growing[w.next(len(growing))]
+		if b.Resize(0); b.Series == nil {
+			b.Reset()
+		} else if w.next(20) == 0 {
+			b.Reset()
+			b.Series = new(Series)
+		}
+		for _, r := range recs[from : from+10] {
+			b.AppendRow(r)
+		}
+		workers[w.next(2)].Add(b)
+	}
+	requireSame(t, "series", contentsOf(tally.Finish()), oracle(cfg, recs))
+	for _, worker := range workers {
+		if n := len(worker.series); n == 0 || n > maxSeries {
+			t.Errorf("a worker remembers %d series", n)
+		}
+	}
+}

@@ -113,10 +113,12 @@ type TallyWorker struct {
 	t          *Tally
 	firstShard int
 
-	ids    map[string]uint32 // names this worker has met
-	eras   map[eraKey]uint32 // the same of eras
-	ifaces []ifaceState      // by id; the zero value for those it has not
-	of     []uint32          // ids of the names of the batch at hand
+	ids    map[string]uint32    // names this worker has met
+	eras   map[eraKey]uint32    // the same of eras
+	ifaces []ifaceState         // by id; the zero value for those it has not
+	of     []uint32             // ids of the names of the batch at hand: one of the two below
+	series map[*Series][]uint32 // of the series met, as far as they have been looked at
+	single []uint32             // of a batch of no series
 
 	roll    *rollUp      // while adding
 	classes *addrClasses // nil until something is rolled up
@@ -148,10 +150,7 @@ type ifaceState struct {
 // are no flows of a network interface: they count as unsupported.
 func (w *TallyWorker) Add(b *Batch) {
 	w.begin()
-	w.of = w.of[:0]
-	for _, name := range b.Names {
-		w.of = append(w.of, w.id(name))
-	}
+	w.identify(b)
 	for from, n := 0, b.Len(); from < n; from += BatchSize {
 		w.read(b, from, min(from+BatchSize, n))
 		w.flush()
@@ -173,6 +172,30 @@ func (w *TallyWorker) end() {
 	w.t.gate.RUnlock()
 	if w.t.overfull() {
 		w.t.rollUp()
+	}
+}
+
+// maxSeries bounds the series that a worker remembers: more than there are decoders.
+const maxSeries = 64
+
+// identify sets of to the ids of the names of b.
+func (w *TallyWorker) identify(b *Batch) {
+	of := w.single[:0]
+	if b.Series != nil {
+		of = w.series[b.Series]
+	}
+	for _, name := range b.Names[min(len(of), len(b.Names)):] {
+		of = append(of, w.id(name))
+	}
+	w.of = of
+	switch {
+	case b.Series == nil:
+		w.single = of
+	case len(of) > len(w.series[b.Series]):
+		if w.series == nil || len(w.series) >= maxSeries {
+			w.series = make(map[*Series][]uint32)
+		}
+		w.series[b.Series] = of
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+	"sync"
 
 	"github.com/sgadvise/sgadvise/engine/netset"
 	"github.com/sgadvise/sgadvise/ingest/flow"
@@ -125,15 +126,88 @@ func prefixSpan(p netip.Prefix, bit int) (s span, is4, ok bool) {
 	return s, false, true
 }
 
-// rows keeps the distinct rows of a stage, each of words words.
+// rows keeps the distinct rows of a stage, each of words words, and the memory that is
+// needed while its axes are built.
 type rows struct {
 	words int
 	pool  []uint64
 	last  map[uint64]rowID // hash → the last row with it
 	prev  []rowID          // row → the row before it with the same hash; itself: none
+
+	in4, in6 []span // of the axis at hand
+	keys     []uint64
+	events   []event
+	depth    []int32
+	set      []uint64
+	cuts     axis
+	cuts6    axis6
 }
 
-func newRows(words int) *rows { return &rows{words: words, last: make(map[uint64]rowID)} }
+// spareRows has rows to use again: policies have thousands of sets of groups, and a table
+// is a tenth of what it takes to build it.
+var spareRows = sync.Pool{New: func() any { return &rows{last: make(map[uint64]rowID)} }}
+
+// maxSpare is how many rows may have been in what is used again: to clear the map of more
+// takes longer than to make one.
+const maxSpare = 1 << 12
+
+func newRows(words int) *rows {
+	r := spareRows.Get().(*rows)
+	r.words, r.pool, r.prev = words, r.pool[:0], r.prev[:0]
+	clear(r.last)
+	return r
+}
+
+// done returns the rows as one slice, and gives up the rest.
+func (r *rows) done() []uint64 {
+	pool := slices.Clone(r.pool)
+	if len(r.prev) <= maxSpare {
+		spareRows.Put(r)
+	}
+	return pool
+}
+
+// event says that box bit begins (delta 1) or ends (-1) at a point.
+type event struct {
+	at    point
+	bit   int
+	delta int32
+}
+
+// sortEvents sets events to the beginnings and ends of spans on the axis that ends at
+// last, in the order of the axis. Points of 32 bits are sorted as plain numbers, with
+// the rest of the event in the lower bits.
+func (r *rows) sortEvents(spans []span, last point) {
+	const bitBits = 30
+	r.events, r.keys = r.events[:0], r.keys[:0]
+	if last.hi == 0 && last.lo < 1<<32 && r.words < 1<<(bitBits-6) {
+		for _, s := range spans {
+			r.keys = append(r.keys, s.first.lo<<(bitBits+1)|uint64(s.bit)<<1|1)
+			if s.last.lo < last.lo {
+				r.keys = append(r.keys, (s.last.lo+1)<<(bitBits+1)|uint64(s.bit)<<1)
+			}
+		}
+		slices.Sort(r.keys)
+		for _, k := range r.keys {
+			r.events = append(r.events, event{point{0, k >> (bitBits + 1)}, int(k >> 1 & (1<<bitBits - 1)), int32(k&1)*2 - 1})
+		}
+		return
+	}
+	for _, s := range spans {
+		r.events = append(r.events, event{s.first, s.bit, 1})
+		if end, wrapped := s.last.next(); !wrapped && end.compare(last) <= 0 {
+			r.events = append(r.events, event{end, s.bit, -1})
+		}
+	}
+	slices.SortFunc(r.events, func(a, b event) int { return a.at.compare(b.at) })
+}
+
+// zeroed returns s with n zeros, in the memory that s has if it is enough.
+func zeroed[T any](s []T, n int) []T {
+	s = slices.Grow(s[:0], n)[:n]
+	clear(s)
+	return s
+}
 
 // add returns the id of a row that equals set, which it does not keep.
 func (r *rows) add(set []uint64) rowID {
@@ -169,23 +243,12 @@ func (r *rows) add(set []uint64) rowID {
 //	        |--------b---------|
 //	rows    | b|    a b    | b | ∅ …
 func sweep(spans []span, last point, rows *rows, emit func(from point, row rowID)) {
-	type event struct {
-		at    point
-		bit   int
-		delta int32
-	}
-	events := make([]event, 0, 2*len(spans))
-	for _, s := range spans {
-		events = append(events, event{s.first, s.bit, 1})
-		if end, wrapped := s.last.next(); !wrapped && end.compare(last) <= 0 {
-			events = append(events, event{end, s.bit, -1})
-		}
-	}
-	slices.SortFunc(events, func(a, b event) int { return a.at.compare(b.at) })
+	rows.sortEvents(spans, last)
+	events := rows.events
 
 	// Prefixes of one box may nest, so a box ends only with its last span.
-	depth := make([]int32, rows.words*64)
-	set := make([]uint64, rows.words)
+	rows.depth, rows.set = zeroed(rows.depth, rows.words*64), zeroed(rows.set, rows.words)
+	depth, set := rows.depth, rows.set
 	var row rowID
 	for i, at := 0, (point{}); ; at = events[i].at {
 		for i < len(events) && events[i].at == at {
@@ -210,14 +273,14 @@ func sweep(spans []span, last point, rows *rows, emit func(from point, row rowID
 
 // buildAxis builds an axis of ports or IPv4 addresses.
 func buildAxis(spans []span, last point, rows *rows) axis {
-	var a axis
-	sweep(spans, last, rows, func(from point, row rowID) { a = append(a, cut{uint32(from.lo), row}) })
-	return slices.Clip(a)
+	rows.cuts = rows.cuts[:0]
+	sweep(spans, last, rows, func(from point, row rowID) { rows.cuts = append(rows.cuts, cut{uint32(from.lo), row}) })
+	return slices.Clone(rows.cuts)
 }
 
 // buildAxis6 builds an axis of IPv6 addresses.
 func buildAxis6(spans []span, rows *rows) axis6 {
-	var a axis6
-	sweep(spans, last6, rows, func(from point, row rowID) { a = append(a, cut6{from, row}) })
-	return slices.Clip(a)
+	rows.cuts6 = rows.cuts6[:0]
+	sweep(spans, last6, rows, func(from point, row rowID) { rows.cuts6 = append(rows.cuts6, cut6{from, row}) })
+	return slices.Clone(rows.cuts6)
 }

@@ -123,7 +123,7 @@ func compileStage(s *stage, p *policy.Stage, number func(policy.Ref) int32) {
 	s.compileServices(boxes, rows, rowOf)
 	s.local.compile(boxes, rows, rowOf, func(m *policy.Match) *policy.AddrSet { return &m.Local }, nil, 0)
 	s.remote.compile(boxes, rows, rowOf, func(m *policy.Match) *policy.AddrSet { return &m.Remote }, p.Exempt, s.exempt)
-	s.pool = slices.Clip(rows.pool)
+	s.pool = rows.done()
 }
 
 // orderBoxes returns the boxes of p, the strongest first.
@@ -233,7 +233,7 @@ func protocolClasses(boxes []box) [256]uint8 {
 
 // portAxis builds the axis of the boxes of one protocol, nil if none restricts the port.
 func portAxis(boxes []box, rows *rows, in func(*policy.Match) bool, ports func(*policy.Match) netset.PortRange) axis {
-	var spans []span
+	spans := rows.in4[:0]
 	restricted := false
 	for i := range boxes {
 		if m := boxes[i].match; in(m) {
@@ -244,6 +244,7 @@ func portAxis(boxes []box, rows *rows, in func(*policy.Match) bool, ports func(*
 			}
 		}
 	}
+	rows.in4 = spans
 	if !restricted {
 		return nil
 	}
@@ -253,7 +254,7 @@ func portAxis(boxes []box, rows *rows, in func(*policy.Match) bool, ports func(*
 // compile builds the axes of one side. extra are prefixes of the bit extraBit.
 func (sd *side) compile(boxes []box, rows *rows, rowOf func(func(*policy.Match) bool) rowID,
 	set func(*policy.Match) *policy.AddrSet, extra []netip.Prefix, extraBit int) {
-	var in4, in6 []span
+	in4, in6 := rows.in4[:0], rows.in6[:0]
 	full4, full6 := len(extra) == 0, len(extra) == 0
 	add := func(p netip.Prefix, bit int) (all4, all6 bool) {
 		sp, is4, ok := prefixSpan(p, bit)
@@ -278,6 +279,7 @@ func (sd *side) compile(boxes []box, rows *rows, rowOf func(func(*policy.Match) 
 	for _, p := range extra {
 		add(p, extraBit)
 	}
+	rows.in4, rows.in6 = in4, in6
 	open := func(m *policy.Match) bool { a := set(m); return a.Unknown || len(a.Refs) > 0 }
 	sd.doubt = slices.ContainsFunc(boxes, func(b box) bool { return open(b.match) })
 	sd.open = rowOf(open)

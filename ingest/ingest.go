@@ -102,8 +102,16 @@ func Read(ctx context.Context, paths []string, opt Options, tally *store.Tally) 
 	return read(ctx, paths, opt, func() adder { return tally.Worker() })
 }
 
-// adder takes batches; one goroutine uses it at a time.
-type adder interface{ Add(*store.Batch) }
+// Adder takes batches and keeps no reference to them; one goroutine uses it at a time.
+type Adder interface{ Add(*store.Batch) }
+
+type adder = Adder
+
+// ReadTo is [Read] into what newAdder makes; it is called once for each of Options.Workers,
+// by one goroutine. After an error they hold a part of the input.
+func ReadTo(ctx context.Context, paths []string, opt Options, newAdder func() Adder) (*Report, error) {
+	return read(ctx, paths, opt, newAdder)
+}
 
 func read(ctx context.Context, paths []string, opt Options, newAdder func() adder) (*Report, error) {
 	if opt.Workers <= 0 {
@@ -127,6 +135,9 @@ func read(ctx context.Context, paths []string, opt Options, newAdder func() adde
 	report := p.report()
 	return report, checkBadRows(&report.Stats, opt)
 }
+
+// CheckBadRows returns the [BadRowsError] that Read would return of such stats.
+func CheckBadRows(stats *flowlog.Stats, opt Options) error { return checkBadRows(stats, opt) }
 
 func checkBadRows(stats *flowlog.Stats, opt Options) error {
 	bad := stats.Malformed.Total()

@@ -20,11 +20,7 @@ func (w *TallyWorker) merge(c *Connections) {
 	for i, name := range c.interfaces {
 		id := w.id(name)
 		w.of = append(w.of, id)
-		v := &c.coverage[i]
-		w.ifaces[id].add(&sightings{
-			from: v.From, to: v.To, records: v.Records, noData: v.NoData, skipRows: v.SkipRows,
-			days: v.Days, skips: v.Skips,
-		})
+		w.ifaces[id].add(c.coverage[i].sightings())
 	}
 	w.outside = saturatingAdd(w.outside, c.outside)
 	w.noData = saturatingAdd(w.noData, c.ledger[flow.NoData])
@@ -37,14 +33,7 @@ func (w *TallyWorker) merge(c *Connections) {
 		w.clear()
 		for i := from; i < min(from+BatchSize, c.Len()); i++ {
 			c.Row(i, &r)
-			w.addRow(&wideRow{
-				wideKey: wideKey{
-					local: r.Local, remote: r.Remote, iface: w.eraID(eraKey{w.of[r.Interface], r.EraLo, r.EraHi}), localPort: r.LocalPort, remotePort: r.RemotePort,
-					free: r.RemoteFree, kind: kindOf(r.Proto, r.Client, r.Side, r.Action, r.Class),
-				},
-				flags: r.Flags, portLo: r.PortLo, portHi: r.PortHi, portBits: r.PortBits, days: r.Days,
-				records: r.Records, packets: r.Packets, bytes: r.Bytes, first: r.First, last: r.Last,
-			})
+			w.addKnown(w.eraID(eraKey{w.of[r.Interface], r.EraLo, r.EraHi}), &r)
 		}
 		w.flush()
 		w.end()
@@ -78,4 +67,16 @@ func (w *TallyWorker) idOf(c *Connections, number uint32) uint32 {
 	var r Row
 	c.place(number, &r)
 	return w.eraID(eraKey{w.id(c.interfaces[r.Interface]), r.EraLo, r.EraHi})
+}
+
+// addKnown appends r as a row of the interface, or the era, of that id.
+func (w *TallyWorker) addKnown(id uint32, r *Row) {
+	w.addRow(&wideRow{
+		wideKey: wideKey{
+			local: r.Local, remote: r.Remote, iface: id, localPort: r.LocalPort, remotePort: r.RemotePort,
+			free: r.RemoteFree, kind: kindOf(r.Proto, r.Client, r.Side, r.Action, r.Class),
+		},
+		flags: r.Flags, portLo: r.PortLo, portHi: r.PortHi, portBits: r.PortBits, days: r.Days,
+		records: r.Records, packets: r.Packets, bytes: r.Bytes, first: r.First, last: r.Last,
+	})
 }

@@ -1,0 +1,219 @@
+package store
+
+import (
+	"encoding/binary"
+	"slices"
+	"strings"
+
+	"github.com/sgadvise/sgadvise/ingest/flow"
+)
+
+// OddDay is the Day of a Segment that holds what belongs to no single day: records that
+// end later than on the day after their start, and those of years before 1970 or after
+// 2149. Logs that are sound have none.
+const OddDay = -1
+
+// maxOpenDays bounds how many days a [Days] tells apart; what a log claims beyond that
+// is kept with the odd ones.
+const maxOpenDays = 4096
+
+// Days reduces records to rows as a [Tally] does, but keeps apart what a later reader may
+// want apart: the days on which records start, those that end on the next day, and
+// whatever the policy of that reader will decide. It knows no policy beyond Config's
+// PortBounds and Cuts, which may be finer than those of the reader; see [Restorer].
+//
+// It works by giving each part of an interface a name of its own, so that a Tally, which
+// tells rows apart by interface, does the rest.
+type Days struct {
+	tally   *Tally
+	cuts    map[string][]int64
+	workers int
+}
+
+// NewDays returns an empty Days. It heeds PortBounds, Cuts and Workers of cfg.
+func NewDays(cfg Config) *Days {
+	return &Days{tally: NewTally(Config{PortBounds: cfg.PortBounds, Workers: cfg.Workers}), cuts: cfg.Cuts}
+}
+
+// Worker returns a new way to add batches to d, for one goroutine. Worker itself is safe
+// for concurrent use.
+func (d *Days) Worker() *DaysWorker {
+	return &DaysWorker{
+		tally: d.tally.Worker(), cuts: d.cuts,
+		names: make(map[part]string), days: make(map[int32]bool), here: make(map[part]uint32),
+	}
+}
+
+// DaysWorker adds batches to a Days. It is for one goroutine at a time.
+type DaysWorker struct {
+	tally *TallyWorker
+	cuts  map[string][]int64
+
+	names map[part]string // names made so far
+	days  map[int32]bool  // days met so far
+
+	out  Batch
+	here map[part]uint32 // parts of the batch at hand, by their number in out
+	// The numbers, plus 1, of the parts of the day at hand that hold what starts and ends
+	// there, by interface. It is the way that nearly all records go.
+	plain          []uint32
+	dayFrom, dayTo int64
+	hasCuts        []bool // of the interfaces of the batch at hand
+}
+
+// part is what is kept apart of one interface.
+type part struct {
+	iface  string
+	day    int32
+	kind   partKind
+	lo, hi uint32 // eras
+	ends   [2]flow.Addr
+}
+
+type partKind uint8
+
+const (
+	overMidnight partKind = 1 << iota // ends on the day after its start
+	withEnds                          // has source and destination beside the packet's addresses
+	withEras
+)
+
+// Add adds the records of b, and keeps no reference to it.
+func (w *DaysWorker) Add(b *Batch) {
+	w.out = *b
+	w.out.Names = nil
+	w.out.ids = nil
+	w.out.Interface = make([]uint32, 0, b.Len())
+	clear(w.here)
+	w.dayFrom, w.dayTo = 0, 0
+	w.hasCuts = w.hasCuts[:0]
+	for _, name := range b.Names {
+		w.hasCuts = append(w.hasCuts, len(w.cuts[name]) > 0)
+	}
+	mayHaveEnds := len(b.PktSrc) > 0 || len(b.PktDst) > 0
+	for i, name := range b.Interface {
+		start, last := b.Start[i], b.End[i]
+		if mayHaveEnds || w.hasCuts[name] || start < w.dayFrom || start > last || last >= w.dayTo {
+			w.out.Interface = append(w.out.Interface, w.slow(b, i))
+			continue
+		}
+		n := w.plain[name]
+		if n == 0 {
+			n = w.number(part{iface: b.Names[name], day: int32(w.dayFrom / secondsPerDay)}) + 1
+			w.plain[name] = n
+		}
+		w.out.Interface = append(w.out.Interface, n-1)
+	}
+	w.tally.Add(&w.out)
+}
+
+// slow returns the number of the part of record i of b.
+func (w *DaysWorker) slow(b *Batch, i int) uint32 {
+	start, last := b.Start[i], b.End[i]
+	p := part{iface: b.Names[b.Interface[i]], day: OddDay}
+	first, end := dayOf(start), dayOf(last)
+	if start <= last && end-first <= 1 && first >= 0 && end <= maxDay && w.opens(int32(first)) {
+		p.day = int32(first)
+		if end > first {
+			p.kind |= overMidnight
+		} else if w.dayFrom != first*secondsPerDay || w.dayTo == 0 {
+			w.dayFrom, w.dayTo = first*secondsPerDay, (first+1)*secondsPerDay
+			w.plain = slices.Grow(w.plain[:0], len(b.Names))[:len(b.Names)]
+			clear(w.plain)
+		}
+	}
+	if b.Status[i] == flow.StatusOK {
+		if cuts := w.cuts[p.iface]; len(cuts) > 0 {
+			p.kind |= withEras
+			p.lo, p.hi = eraAt(cuts, min(start, last), EraSlack), eraAt(cuts, max(start, last), -EraSlack)
+		}
+		unknown := len(b.Direction) == 0 || b.Direction[i] != flow.Ingress && b.Direction[i] != flow.Egress
+		if unknown && (replaces(b.PktSrc, i, b.Src[i]) || replaces(b.PktDst, i, b.Dst[i])) {
+			p.kind |= withEnds
+			p.ends = [2]flow.Addr{b.Src[i], b.Dst[i]}
+		}
+	}
+	return w.number(p)
+}
+
+// replaces reports whether record i has an address in pkt that is not a.
+func replaces(pkt []flow.Addr, i int, a flow.Addr) bool {
+	return len(pkt) > 0 && pkt[i].IsValid() && pkt[i] != a
+}
+
+// opens reports whether day is, or may be, told apart.
+func (w *DaysWorker) opens(day int32) bool {
+	if !w.days[day] {
+		if len(w.days) >= maxOpenDays {
+			return false
+		}
+		w.days[day] = true
+	}
+	return true
+}
+
+// number returns the number of p in the batch at hand.
+func (w *DaysWorker) number(p part) uint32 {
+	if n, ok := w.here[p]; ok {
+		return n
+	}
+	name, ok := w.names[p]
+	if !ok {
+		p.iface = strings.Clone(p.iface) // it may be a piece of a decoder's block
+		name = p.name()
+		w.names[p] = name
+	}
+	n := uint32(len(w.out.Names))
+	w.out.Names = append(w.out.Names, name)
+	p.iface = name[len(name)-len(p.iface):]
+	w.here[p] = n
+	return n
+}
+
+// name returns a name that no other part has, and that begins with the day.
+func (p *part) name() string {
+	b := binary.BigEndian.AppendUint32(nil, uint32(p.day))
+	b = append(b, byte(p.kind))
+	if p.kind&withEras != 0 {
+		b = binary.BigEndian.AppendUint32(b, p.lo)
+		b = binary.BigEndian.AppendUint32(b, p.hi)
+	}
+	if p.kind&withEnds != 0 {
+		b = appendAddrs(b, p.ends[:])
+	}
+	return string(append(b, p.iface...))
+}
+
+// parsePart is the inverse of part.name.
+func parsePart(name string) part {
+	b := []byte(name)
+	p := part{day: int32(binary.BigEndian.Uint32(b)), kind: partKind(b[4])}
+	b = b[5:]
+	if p.kind&withEras != 0 {
+		p.lo, p.hi = binary.BigEndian.Uint32(b), binary.BigEndian.Uint32(b[4:])
+		b = b[8:]
+	}
+	if p.kind&withEnds != 0 {
+		for i := range p.ends {
+			p.ends[i] = flow.Addr{Hi: binary.BigEndian.Uint64(b), Lo: binary.BigEndian.Uint64(b[8:])}
+			b = b[16:]
+		}
+	}
+	p.iface = name[len(name)-len(b):]
+	return p
+}
+
+// Rows returns the number of rows so far. It is safe for concurrent use.
+func (d *Days) Rows() (n int) {
+	for i := range d.tally.shards {
+		s := &d.tally.shards[i]
+		s.mu.Lock()
+		n += s.used
+		s.mu.Unlock()
+	}
+	return n
+}
+
+// Finish returns what all workers have added, by day; the odd ones come last. No Add may
+// be running, and d is spent afterwards.
+func (d *Days) Finish() []*Segment { return segmentsOf(d.tally.Finish()) }

@@ -183,12 +183,19 @@ func newLayouts(opt *Options) (*layouts, error) {
 
 // textFor returns the layout of text in the file of that path.
 func (l *layouts) textFor(path string) *flowlog.Layout {
-	for part := range strings.SplitSeq(filepath.Base(path), "_") {
-		if strings.HasPrefix(part, "fl-") {
-			if layout, ok := l.byLog[part]; ok {
-				return layout
-			}
-		}
+	if layout, ok := l.byLog[FlowLogOf(path)]; ok {
+		return layout
 	}
 	return l.text
+}
+
+// FlowLogOf returns the flow log id (fl-…) in the name of an object of S3; empty if there
+// is none.
+func FlowLogOf(path string) string {
+	for part := range strings.SplitSeq(filepath.Base(path), "_") {
+		if strings.HasPrefix(part, "fl-") {
+			return part
+		}
+	}
+	return ""
 }

@@ -179,7 +179,9 @@ func (p *part) name() string {
 		b = binary.BigEndian.AppendUint32(b, p.hi)
 	}
 	if p.kind&withEnds != 0 {
-		b = appendAddrs(b, p.ends[:])
+		for _, a := range p.ends {
+			b = binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(b, a.Hi), a.Lo)
+		}
 	}
 	return string(append(b, p.iface...))
 }
@@ -203,15 +205,14 @@ func parsePart(name string) part {
 	return p
 }
 
-// Rows returns the number of rows so far. It is safe for concurrent use.
-func (d *Days) Rows() (n int) {
-	for i := range d.tally.shards {
-		s := &d.tally.shards[i]
-		s.mu.Lock()
-		n += s.used
-		s.mu.Unlock()
-	}
-	return n
+// Rows returns about how many rows there are so far. It is safe for concurrent use.
+func (d *Days) Rows() int { return d.tally.narrow.rows() + d.tally.wide.rows() }
+
+// rows returns how many rows were given out.
+func (t *table[T]) rows() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return int(t.next)
 }
 
 // Finish returns what all workers have added, by day; the odd ones come last. No Add may

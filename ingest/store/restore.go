@@ -206,17 +206,28 @@ func (w *RestoreWorker) row(id uint32, k *Kept, astride map[uint16]uint64) {
 			k.RemotePort = class
 		}
 	}
+	if w.pending == 0 {
+		w.w.begin()
+	}
 	w.w.addKnown(id, &k.Row)
 	if w.pending++; w.pending == BatchSize {
-		w.Flush()
+		w.flush()
 	}
+}
+
+// flush adds the rows at hand.
+func (w *RestoreWorker) flush() {
+	w.w.flush()
+	w.w.clear()
+	w.w.end()
+	w.pending = 0
 }
 
 // Flush adds the rows at hand. It must be called after the last Rows.
 func (w *RestoreWorker) Flush() {
-	w.w.flush()
-	w.w.clear()
-	w.pending = 0
+	if w.pending > 0 {
+		w.flush()
+	}
 	if len(w.astride) > 0 {
 		w.r.mu.Lock()
 		for b, n := range w.astride {

@@ -7,34 +7,39 @@ import (
 	"strings"
 )
 
-// ranked lists the edits in the order in which a reader should look at them: the most
-// certain first, of those the ones that answer the gravest findings, then those that take
-// most away.
+// ranked lists the edits in the order in which a reader should look at them: those that
+// answer critical and high findings first, then by how much an edit takes away, in bits,
+// for which medium confidence counts two thirds and low a fifth. What permits the same as
+// before takes nothing away.
 func ranked(r *Report) []*Edit {
 	grave := gravest(r)
 	rules := rulesByRef(r)
-	type key struct {
-		confidence, severity int
-		gain                 float64
-	}
-	keys := make(map[*Edit]key, len(r.Plan.Edits))
+	high := 1 + slices.Index(severities, "high")
+	score := make(map[*Edit]float64, len(r.Plan.Edits))
 	out := make([]*Edit, 0, len(r.Plan.Edits))
 	for i := range r.Plan.Edits {
 		e := &r.Plan.Edits[i]
-		k := key{confidence: slices.Index([]string{"low", "medium", "high"}, e.Confidence), severity: grave[string(e.Ref)]}
-		if old := rules[string(e.Ref)]; old != nil {
-			k.gain = bitsOf(old.Protocol, old.Ports, old.Peer)
+		gain := 0.0
+		if old := rules[string(e.Ref)]; old != nil && e.Basis != "equivalent" {
+			before := bitsOf(old.Protocol, old.Ports, old.Peer)
+			gain = before
 			for _, n := range e.With {
-				k.gain = min(k.gain, bitsOf(old.Protocol, old.Ports, old.Peer)-bitsOf(n.Protocol, n.Ports, n.Peer))
+				gain = min(gain, before-bitsOf(n.Protocol, n.Ports, n.Peer))
 			}
 		}
-		keys[e] = k
+		if g := grave[string(e.Ref)]; g >= high {
+			gain += float64(100 * g)
+		}
+		switch e.Confidence {
+		case "medium":
+			gain *= 2.0 / 3
+		case "low":
+			gain /= 5
+		}
+		score[e] = gain
 		out = append(out, e)
 	}
-	slices.SortStableFunc(out, func(a, b *Edit) int {
-		x, y := keys[a], keys[b]
-		return cmp.Or(cmp.Compare(y.confidence, x.confidence), cmp.Compare(y.severity, x.severity), cmp.Compare(y.gain, x.gain))
-	})
+	slices.SortStableFunc(out, func(a, b *Edit) int { return cmp.Compare(score[b], score[a]) })
 	return out
 }
 

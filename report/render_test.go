@@ -2,11 +2,15 @@ package report
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
 	"flag"
 	"fmt"
+	"html"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"unicode"
@@ -164,6 +168,30 @@ func large(n int) *Report {
 		f.ID, f.Ref = string(e.Finding), e.Ref
 		r.Rules, r.Plan.Edits, r.Findings = append(r.Rules, x), append(r.Plan.Edits, e), append(r.Findings, f)
 	}
+	r.Details, r.Groups = nil, nil
+	for i := range r.Rules {
+		x := &r.Rules[i]
+		x.Daily = strings.Repeat("0123450", 60)[:366]
+		if len(r.Details) < mostDetails {
+			d := Detail{Ref: x.Ref, MoreShares: 7}
+			for k := range 5 {
+				d.Shares = append(d.Shares, Shared{r.Rules[(i+k+1)%n].Ref, uint64(1000 - k)})
+				d.Decisive = append(d.Decisive, Example{"eni-0123456789abcdef0", "tcp", "2001:db8:1234:5678:9abc:def0:1234:5678", "65535", false, 123_456, at(31, 0)})
+			}
+			r.Details = append(r.Details, d)
+		}
+	}
+	for i := range mostSpaces {
+		s := Space{Ref: r.Rules[i%n].Ref, Kind: "addresses", Within: "0.0.0.0/0", Cell: "0.0.0.0/12", Count: 4096, Filled: 4096}
+		for y := range 64 {
+			s.Cells = append(s.Cells, strings.Repeat("0123451234512345", 4)[y%7:][:57]+"0123451")
+		}
+		r.Pictures.Spaces = append(r.Pictures.Spaces, s)
+	}
+	r.Pictures.Flows.Links = nil
+	for i := range mostFlows {
+		r.Pictures.Flows.Links = append(r.Pictures.Flows.Links, Flow{fmt.Sprintf("sg-%017x", i%10), fmt.Sprintf("tcp %d", i%9), fmt.Sprintf("sg-%017x", i%7), 1, uint64(i)})
+	}
 	r.Coverage.Interfaces = nil
 	for i := range n / 2 {
 		c := InterfaceCoverage{Interface: fmt.Sprintf("eni-%017x", i), InPolicy: true, From: at(1, 0), To: at(31, 0), Records: 9}
@@ -194,15 +222,19 @@ func TestSizeBudgets(t *testing.T) {
 		}
 		t.Logf("%s: %d bytes", c.format, len(out))
 	}
+	for _, n := range []int{100, 1000} {
+		out := render(t, func(b *bytes.Buffer) error { return HTML(b, large(n)) })
+		t.Logf("html, %d rules: %d bytes", n, len(out))
+	}
 }
 
-// A page of 500 detail rows at most, however large the report.
+// A page of 1,000 detail rows at most, however large the report.
 func TestHTMLCapsItsRows(t *testing.T) {
-	if htmlEdits+htmlFindings+htmlRules > 500 {
-		t.Error("more than 500 detail rows")
+	if htmlEdits+htmlFindings+htmlRules > 1000 {
+		t.Error("more than 1,000 detail rows")
 	}
 	page := render(t, func(b *bytes.Buffer) error { return HTML(b, large(2000)) })
-	if n := strings.Count(page, "<tr"); n > 700 {
+	if n := strings.Count(page, "<tr"); n > 1300 {
 		t.Errorf("%d rows", n)
 	}
 }
@@ -257,6 +289,9 @@ func hostile() *Report {
 		r.Coverage.Interfaces = append(r.Coverage.Interfaces, InterfaceCoverage{Interface: trap, InPolicy: true, From: at(1, 0), To: at(2, 0),
 			Gaps: []Gap{{at(1, 0), at(3, 0), GapNoRecord}}})
 		r.Fidelity.Causes[trap] = uint64(i + 1)
+		r.Details = append(r.Details, Detail{trap + "/x", []Shared{{trap, 1}}, 1, []Example{{trap, trap, trap, trap, true, 1, at(2, 0)}}})
+		r.Pictures.Flows.Links = append(r.Pictures.Flows.Links, Flow{trap, trap, trap, 1, 1})
+		r.Pictures.Spaces = append(r.Pictures.Spaces, Space{trap, "ports", trap, trap, 64, 1, []string{strings.Repeat("0", 63) + "1"}, []UsedPart{{trap, 1}}})
 		r.Fidelity.Interfaces = append(r.Fidelity.Interfaces, InterfaceFidelity{Interface: trap, Judged: 2, Causes: map[string]uint64{trap: 2}})
 	}
 	return r.complete()
@@ -294,7 +329,7 @@ func TestHostileTextMakesNoStructure(t *testing.T) {
 	bad := render(t, func(b *bytes.Buffer) error { return HTML(b, hostile()) })
 	good := render(t, func(b *bytes.Buffer) error { return HTML(b, harmless) })
 	tags := regexp.MustCompile(`<[a-zA-Z!/][^>]*>`)
-	title := regexp.MustCompile(`(content|id|href|class)="[^"]*"`)
+	title := regexp.MustCompile(`\b(content|id|href|class|d|y|height|viewBox)="[^"]*"`)
 	shape := func(s string) []string {
 		var out []string
 		for _, tag := range tags.FindAllString(s, -1) {
@@ -305,7 +340,7 @@ func TestHostileTextMakesNoStructure(t *testing.T) {
 	if d := cmp.Diff(shape(good), shape(bad)); d != "" {
 		t.Errorf("html: tags differ (-harmless +hostile):\n%s", d)
 	}
-	if strings.Contains(bad, "<script") || strings.Contains(bad, "http://") || strings.Contains(bad, "https://evil.example\"") {
+	if strings.Count(bad, "<script") != 1 || strings.Contains(bad, "http://") || strings.Contains(bad, "https://evil.example\"") {
 		t.Error("html: a script or an address to load")
 	}
 
@@ -355,18 +390,32 @@ func TestEscapeAtTheStartOfALine(t *testing.T) {
 	}
 }
 
-// The page asks for nothing and allows nothing.
+// The page asks for nothing, and allows nothing but the style and the script in it, which
+// its policy names by their digests.
 func TestHTMLIsSelfContained(t *testing.T) {
 	page := render(t, func(b *bytes.Buffer) error { return HTML(b, sample()) })
-	for _, want := range []string{
-		`<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">`,
-		`<html lang="en">`, `<meta name="color-scheme" content="light dark">`,
-	} {
+	digest := func(element string) string {
+		m := regexp.MustCompile("(?s)<"+element+">(.*?)</"+element+">").FindAllStringSubmatch(page, -1)
+		if len(m) != 1 {
+			t.Fatalf("%d elements %s", len(m), element)
+		}
+		sum := sha256.Sum256([]byte(m[0][1]))
+		return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+	}
+	m := regexp.MustCompile(`<meta http-equiv="Content-Security-Policy" content="([^"]*)">`).FindStringSubmatch(page)
+	want := "default-src 'none'; style-src " + digest("style") + "; script-src " + digest("script") + "; base-uri 'none'; form-action 'none'"
+	if m == nil || html.UnescapeString(m[1]) != want {
+		t.Errorf("policy %q, want %q", m, want)
+	}
+	if i, j := strings.Index(page, "Content-Security-Policy"), strings.Index(page, "<style"); i > j {
+		t.Error("the policy comes after what it is about")
+	}
+	for _, want := range []string{`<html lang="en">`, `<meta name="color-scheme" content="light dark">`} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page lacks %s", want)
 		}
 	}
-	if m := regexp.MustCompile(`(?i)<script|<link|<iframe|src=|@import|url\(|https?:`).FindString(page); m != "" {
+	if m := regexp.MustCompile(`(?i)<link|<iframe|<object|src=|@import|url\(|https?:|style="| on[a-z]+="|fetch\(|XMLHttp|innerHTML|eval\(`).FindString(page); m != "" {
 		t.Errorf("the page contains %q", m)
 	}
 	for _, m := range regexp.MustCompile(`href="([^"]*)"`).FindAllStringSubmatch(page, -1) {
@@ -374,6 +423,49 @@ func TestHTMLIsSelfContained(t *testing.T) {
 			t.Errorf("a link to %q", m[1])
 		} else if !strings.Contains(page, `id="`+m[1][1:]+`"`) {
 			t.Errorf("a link to %q, which is not there", m[1])
+		}
+	}
+}
+
+// A document can be anything: what makes no picture is left out.
+func TestHTMLOfOddPictures(t *testing.T) {
+	for name, spoil := range map[string]func(r *Report){
+		"no pictures":  func(r *Report) { r.Pictures, r.Details, r.Trend = nil, nil, nil },
+		"empty":        func(r *Report) { r.Pictures = &Pictures{} },
+		"no numbers":   func(r *Report) { r.Pictures.Tradeoff[0].IPv4 = "many" },
+		"huge numbers": func(r *Report) { r.Pictures.Tradeoff[0].IPv4 = strings.Repeat("9", 400) },
+		"negative":     func(r *Report) { r.Pictures.Tradeoff[0].Rules = -5 },
+		"out of order": func(r *Report) { r.Pictures.Tradeoff[0].Rules = 1 << 40 },
+		"another kind": func(r *Report) { r.Pictures.Tradeoff[1].Kind = "dream" },
+		"one point":    func(r *Report) { r.Pictures.Tradeoff = r.Pictures.Tradeoff[:1] },
+		"all today": func(r *Report) {
+			for i := range r.Pictures.Tradeoff {
+				r.Pictures.Tradeoff[i].Kind = TradeoffToday
+			}
+		},
+		"cells of no square":   func(r *Report) { r.Pictures.Spaces[0].Cells, r.Pictures.Spaces[0].Count = []string{"012"}, 3 },
+		"cells of other count": func(r *Report) { r.Pictures.Spaces[0].Count = 7 },
+		"cells of no digits":   func(r *Report) { r.Pictures.Spaces[0].Cells[0] = strings.Repeat("x", 64) },
+		"too many cells": func(r *Report) {
+			r.Pictures.Spaces[0].Cells, r.Pictures.Spaces[0].Count = slices.Repeat([]string{strings.Repeat("5", 64)}, 400), 25600
+		},
+		"a prefix of ports": func(r *Report) { r.Pictures.Spaces[1].Kind, r.Pictures.Spaces[1].Within = "addresses", "10.0.0.0/32" },
+		"kept elsewhere":    func(r *Report) { r.Pictures.Spaces[0].Ref = "sg-0web/sgr-0e4" },
+		"no flows":          func(r *Report) { r.Pictures.Flows = Flows{} },
+		"flows of nothing": func(r *Report) {
+			for i := range r.Pictures.Flows.Links {
+				r.Pictures.Flows.Links[i].Records = 0
+			}
+		},
+		"days of no digits":   func(r *Report) { r.Rules[0].Daily, r.Rules[1].Daily = "unused", strings.Repeat("5", 5000) },
+		"a trend of nothing":  func(r *Report) { r.Trend = make([]TrendPoint, 100) },
+		"a trend of nonsense": func(r *Report) { r.Trend[0].Fidelity, r.Trend[1].Rules, r.Trend[2].Exposure[0].Before = -3, -1, "x" },
+	} {
+		r := sample()
+		spoil(r)
+		page := render(t, func(b *bytes.Buffer) error { return HTML(b, r) })
+		if m := regexp.MustCompile(`NaN|Inf[^o]|%!|ZgotmplZ`).FindString(page); m != "" {
+			t.Errorf("%s: the page contains %q", name, m)
 		}
 	}
 }
@@ -389,6 +481,9 @@ func TestHTMLIsAccessible(t *testing.T) {
 		}
 	}
 	for _, svg := range regexp.MustCompile(`<svg[^>]*>(<[a-z]*>)?`).FindAllString(page, -1) {
+		if strings.Contains(svg, `class="share" aria-hidden="true"`) {
+			continue // the number stands beside it
+		}
 		if !strings.Contains(svg, `role="img"`) || !strings.HasSuffix(svg, "<title>") {
 			t.Errorf("%s has no role or title", svg)
 		}

@@ -136,8 +136,8 @@ func confidenceStatement(r *Report) statement {
 	c := &r.Summary.Confidence
 	s := statement{Name: "Confidence", Mark: neutral, Value: "no edits", Detail: "nothing to be confident about"}
 	if len(r.Plan.Edits) > 0 {
-		s.Value = fmt.Sprintf("%d of %d high", c.High, len(r.Plan.Edits))
-		s.Detail = fmt.Sprintf("%s: %d with high confidence, %d medium, %d low", plural(len(r.Plan.Edits), "edit"), c.High, c.Medium, c.Low)
+		s.Value = fmt.Sprintf("%s of %s high", number(uint64(c.High)), number(uint64(len(r.Plan.Edits))))
+		s.Detail = fmt.Sprintf("%s: %s with high confidence, %s medium, %s low", plural(len(r.Plan.Edits), "edit"), number(uint64(c.High)), number(uint64(c.Medium)), number(uint64(c.Low)))
 		s.Mark = good
 		if c.Low > 0 || c.High == 0 {
 			s.Mark = caution

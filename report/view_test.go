@@ -122,3 +122,16 @@ func TestWrap(t *testing.T) {
 		}
 	}
 }
+
+func TestManyDaysAreFoldedToBars(t *testing.T) {
+	for n := range 400 {
+		daily := strings.Repeat("0123450", 60)[:n]
+		bars, per := barsOf(daily)
+		if len(bars) > mostBars || per*len(bars) < n || n <= mostBars && bars != daily {
+			t.Fatalf("%d days: %d bars of %d days", n, len(bars), per)
+		}
+	}
+	if bars, per := barsOf(strings.Repeat("01", 92)); per != 2 || bars != strings.Repeat("1", 92) {
+		t.Errorf("%d days a bar: %s", per, bars)
+	}
+}

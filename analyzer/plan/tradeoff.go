@@ -38,7 +38,7 @@ type narrowed struct {
 
 // tradeoff lists what more or fewer rules than those of edits would admit: every rule
 // that is narrowed by one rule, and then split where a rule more saves most, as far as
-// [mostPieces]. All else is as in edits. Quotas and budgets do not count: it shows what
+// [mostPieces]. What is worse than the plan in every way is left out. All else is as in edits. Quotas and budgets do not count: it shows what
 // another budget would bring.
 func (p *planner) tradeoff(edits []Edit, today, planned exposedSizes) ([]Tradeoff, error) {
 	out := []Tradeoff{{today.rules, today.texts(), Today}}
@@ -56,13 +56,19 @@ func (p *planner) tradeoff(edits []Edit, today, planned exposedSizes) ([]Tradeof
 			if err != nil {
 				return nil, err
 			}
-			e := exposed(snap)
-			out = append(out, Tradeoff{e.rules, e.texts(), Option})
+			if e := exposed(snap); !e.worse(&planned) {
+				out = append(out, Tradeoff{e.rules, e.texts(), Option})
+			}
 		}
 	}
 	out = append(out, Tradeoff{planned.rules, planned.texts(), Planned})
 	slices.SortStableFunc(out, func(a, b Tradeoff) int { return cmp.Compare(a.Rules, b.Rules) })
-	return slices.CompactFunc(out, func(a, b Tradeoff) bool { return a == b }), nil
+	return out, nil
+}
+
+// worse reports whether o has no more rules than e, and admits no more in either family.
+func (e *exposedSizes) worse(o *exposedSizes) bool {
+	return o.rules <= e.rules && !e.families[0].Less(o.families[0]) && !e.families[1].Less(o.families[1])
 }
 
 // step takes a rule to the next of its options that are worth it.

@@ -1,11 +1,8 @@
 package chart
 
 import (
-	"fmt"
-	"html"
 	"html/template"
 	"math"
-	"strings"
 )
 
 // Scale is a logarithmic axis that several [Bars] share. The zero Scale has no length.
@@ -29,7 +26,7 @@ func bits(v float64) float64 {
 }
 
 // width is the length of the axis in the units of the drawing.
-const width = 1000.0
+const width = 1000
 
 func (s Scale) x(v float64) float64 {
 	if s.bits == 0 {
@@ -42,15 +39,27 @@ func (s Scale) x(v float64) float64 {
 	return x
 }
 
-// Bars draws before over after on s, with a grid line at each factor of 2^16. The
-// title is read out in place of the picture.
+// Bars draws before over after on s, with a grid line at each factor of 2^16.
 func Bars(s Scale, before, after float64, title string) template.HTML {
-	var b strings.Builder
-	fmt.Fprintf(&b, `<svg class="bars" role="img" viewBox="0 0 %g 26" preserveAspectRatio="none"><title>%s</title>`, width, html.EscapeString(title))
+	p := open("bars", width, 26, true, title, "")
 	for step := 16.0; step < s.bits; step += 16 {
-		x := step / s.bits * width
-		fmt.Fprintf(&b, `<path class="grid" d="M%.1f 0v26"/>`, x)
+		p.printf(`<path class="grid" d="M%.1f 0v26"/>`, step/s.bits*width)
 	}
-	fmt.Fprintf(&b, `<rect class="before" y="3" height="8" width="%.1f"/><rect class="after" y="14" height="8" width="%.1f"/></svg>`, s.x(before), s.x(after))
-	return template.HTML(b.String())
+	p.printf(`<rect class="before" y="3" height="8" width="%.1f"/><rect class="after" y="14" height="8" width="%.1f"/>`, s.x(before), s.x(after))
+	return p.done()
+}
+
+// Share draws a part of a whole, both of them counts. It repeats what stands beside it, so
+// it has no title, and is not read out.
+func Share(part, whole uint64) template.HTML {
+	x := 0.0
+	if whole > 0 && part > 0 {
+		x = max(min(float64(part)/float64(whole), 1)*width, 4)
+	}
+	p := &svg{}
+	p.printf(`<svg class="share" aria-hidden="true" viewBox="0 0 %d 8" preserveAspectRatio="none">`, width)
+	if x > 0 {
+		p.printf(`<rect height="8" width="%.1f"/>`, x)
+	}
+	return p.done()
 }

@@ -87,11 +87,12 @@ type Watched struct {
 	Was     string      `json:"was"` // in words
 	Now     string      `json:"now"` // "" if it is gone
 	Planned bool        `json:"planned"`
-	Policy  string      `json:"policy"` // digest of a policy that has it as it was
-	Since   report.Time `json:"since"`  // the last run that saw it
-	Found   report.Time `json:"found"`  // the run that saw the change
-	Told    []string    `json:"told"`   // keys of what was blocked, as far as runs told of it
-	Status  string      `json:"status"` // as the last run judged it
+	Policy  string      `json:"policy"`  // digest of a policy that has it as it was
+	Since   report.Time `json:"since"`   // the last run that saw it
+	Found   report.Time `json:"found"`   // the run that saw the change
+	Told    []string    `json:"told"`    // keys of what was blocked, as far as runs told of it
+	Status  string      `json:"status"`  // as the last run judged it
+	Outside int         `json:"outside"` // connections from outside that it would have let through, at the last run
 }
 
 // Resolved are the findings of s that are not open, with the time.

@@ -86,7 +86,7 @@ func (a *auditRun) remember() error {
 		return &exitError{code: exitInternal, cause: err}
 	}
 	if a.f.prometheus != "" {
-		body := metrics(a.hist.Lines, a.cmp)
+		body := metrics(a.hist.Lines)
 		if err := writeFiles([]file{{a.f.prometheus, []byte(body)}}); err != nil {
 			return &exitError{code: exitInternal, cause: err}
 		}

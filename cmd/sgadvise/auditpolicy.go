@@ -26,6 +26,9 @@ type policyState struct {
 	rules    map[int]policy.Rule // by index into watched: the rule as it was
 	restored *policy.Snapshot    // the present with all of them put back; nil: there are none
 	without  []policy.Ref        // that cannot be put back
+	justBack map[string]bool     // watched rules that the last run missed and the policy has again
+
+	moreOutside map[string]bool // watched rules that keep out more from outside than in the last run
 }
 
 // keepPolicy reads the policy, keeps its files in the history, and hands the policies of
@@ -218,6 +221,7 @@ func (a *auditRun) aftermath(opened []change.Connection) []reports.Aftermath {
 		}
 	}
 	now := reports.TimeOf(a.line.Started)
+	p.justBack, p.moreOutside = map[string]bool{}, map[string]bool{}
 	var out []reports.Aftermath
 	for i := range p.watched {
 		w := &p.watched[i]
@@ -233,10 +237,14 @@ func (a *auditRun) aftermath(opened []change.Connection) []reports.Aftermath {
 		case w.Status == reports.AfterRestored || p.isBack(i):
 			x, inside = reports.AftermathOf(t, nil, p.present)
 			x.Status, x.Why = reports.AfterRestored, "the group has the rule again"
+			if w.Status != reports.AfterRestored {
+				p.justBack[w.Ref] = true
+			}
 		case slices.Contains(p.without, p.rules[i].Ref):
 			x.Status, x.Why = reports.AfterUnknown, "its group is gone, and whatever it let through with it"
 		}
-		w.Status = x.Status
+		p.moreOutside[w.Ref] = p.moreOutside[w.Ref] || x.Outside > w.Outside
+		w.Status, w.Outside = x.Status, x.Outside
 		for _, k := range inside {
 			if !t.Told[k] {
 				w.Told = append(w.Told, k)

@@ -224,17 +224,28 @@ func (a *auditRun) notes() {
 	if n := len(a.cmp.Verdicts); n > noteLimit {
 		a.note("%d more verdicts moved on rules that did not change", n-noteLimit)
 	}
-	byStatus := map[string][]string{}
-	for i := range a.cmp.Findings {
-		x := &a.cmp.Findings[i]
-		byStatus[x.Status] = append(byStatus[x.Status], x.Check+" "+string(x.Ref))
-	}
-	for _, x := range []struct{ status, words string }{{reports.FindingReopened, "re-opened"}, {reports.FindingExpired, "suppression expired"}} {
-		if list := byStatus[x.status]; len(list) > 0 {
-			a.note("%s: %s", x.words, some(list))
+	for _, x := range []struct{ status, words string }{
+		{reports.FindingNew, "new"}, {reports.FindingReopened, "re-opened"}, {reports.FindingExpired, "suppression expired"},
+		{reports.FindingWorsened, "worsened"}, {reports.FindingResolved, "resolved"},
+	} {
+		byCause := map[string][]string{}
+		for i := range a.cmp.Findings {
+			if f := &a.cmp.Findings[i]; f.Status == x.status {
+				byCause[string(f.Cause)] = append(byCause[string(f.Cause)], f.Check+" "+string(f.Ref))
+			}
+		}
+		for _, cause := range sortedKeys(byCause) {
+			a.note("%s%s: %s", x.words, causeWords[cause], some(byCause[cause]))
 		}
 	}
 	a.noteAftermath()
+}
+
+// causeWords tell a finding that was dealt with from one of which only the evidence is
+// gone, or back.
+var causeWords = map[string]string{
+	"policy": " by the policy", "traffic": " by the traffic", "evidence": " by the evidence alone",
+	"options": " by other options", "tool": " by another version",
 }
 
 // noteAftermath says whether anything broke since rules were taken away.
@@ -244,10 +255,22 @@ func (a *auditRun) noteAftermath() {
 		x := &a.cmp.After[i]
 		switch x.Status {
 		case reports.AfterBroke:
-			b := &x.Blocked[0]
-			a.note("BROKE: %s is missed (%s), since %s: %s; the greatest: %s", x.Ref, x.Was, minuteOf(x.Since), x.Why, blockWords(b))
+			by, still := "", ""
+			if x.Planned {
+				by = " as planned"
+			}
+			if x.New == 0 {
+				still = "still "
+			}
+			a.note("BROKE: %s (%s), taken away%s after %s, is %smissed: %s; the greatest: %s", x.Ref, x.Was, by, minuteOf(x.Since), still, x.Why, blockWords(&x.Blocked[0]))
 		case reports.AfterOutside:
-			a.note("%s (%s), taken away after %s: %s", x.Ref, x.Was, minuteOf(x.Since), x.Why)
+			if a.policy.moreOutside[x.Ref] {
+				a.note("%s (%s), taken away after %s: %s", x.Ref, x.Was, minuteOf(x.Since), x.Why)
+			}
+		case reports.AfterRestored:
+			if a.policy.justBack[x.Ref] {
+				a.note("%s (%s) is back", x.Ref, x.Was)
+			}
 		case reports.AfterQuiet:
 			quiet++
 			if since == 0 || x.Since < since {

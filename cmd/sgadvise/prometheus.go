@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/sgadvise/sgadvise/cmd/history"
-	reports "github.com/sgadvise/sgadvise/report"
 )
 
 // metric is one family of gauges in the text format of Prometheus.
@@ -25,7 +24,7 @@ type metricSample struct {
 // metrics are what the last run did and what the last complete one found, one file for
 // the textfile collector. There are no labels by rule: they would be too many, and the
 // report has them.
-func metrics(lines []history.Line, cmp *reports.Comparison) string {
+func metrics(lines []history.Line) string {
 	run := &lines[len(lines)-1]
 	one := func(v float64) []metricSample { return []metricSample{{nil, v}} }
 	count := func(label string, pairs ...any) []metricSample {

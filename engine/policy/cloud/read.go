@@ -204,6 +204,9 @@ func open(paths []string, opt Options) ([]*file, error) {
 		f.path = min(f.path, path)
 	}
 	walk := func(root string) error {
+		if target, err := filepath.EvalSymlinks(root); err == nil && target != filepath.Clean(root) {
+			root += string(filepath.Separator) // a link to a folder: walk what it names
+		}
 		return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 			switch {
 			case err != nil:

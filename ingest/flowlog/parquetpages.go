@@ -132,6 +132,10 @@ func (p *pageReader) header() (pageHeader, error) {
 }
 
 const (
+	// plainDictionary is what older writers call the encodings of a dictionary, which is
+	// plain, and of the references to it, which is RLEDictionary.
+	plainDictionary format.Encoding = 2
+
 	maxHeader   = 1 << 26
 	unpackSlack = 64 // the decoder of packed bits may look beyond them
 )
@@ -169,7 +173,7 @@ func (p *pageReader) dictionary(h *pageHeader, body []byte) error {
 		return err
 	}
 	encoding := h.encoding
-	if encoding == format.PlainDictionary {
+	if encoding == plainDictionary {
 		encoding = format.Plain
 	}
 	if err := p.dict.decode(p.kind, encoding, body); err != nil {
@@ -252,7 +256,7 @@ func (p *pageReader) definitions(h *pageHeader, levels []byte) (nulls int, err e
 
 // decode decodes the values of a page, of which need must be there.
 func (p *pageReader) decode(h *pageHeader, body []byte, need int) error {
-	if h.encoding != format.PlainDictionary && h.encoding != format.RLEDictionary {
+	if h.encoding != plainDictionary && h.encoding != format.RLEDictionary {
 		if need == 0 && len(body) == 0 {
 			p.values.clear()
 			return nil

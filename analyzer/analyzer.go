@@ -46,6 +46,7 @@ type Finding struct {
 	Facts      []Fact
 	Related    []policy.Ref
 	Controls   []string // compliance controls that the finding is evidence toward
+	Platform   string   // of the subject: aws, or the id of another; empty: not known
 	// Suppressed is the entry by which the risk is accepted, nil: none. Lapsed is one that
 	// would if it had not expired.
 	Suppressed, Lapsed *suppress.Entry

@@ -1,6 +1,7 @@
 package analyzer
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -34,6 +35,9 @@ func controlsFor(f *Finding, platform string, known bool) []string {
 		out = append(out, awsControls[f.Check]...)
 		if f.opens != nil && f.Check == ExposedAdminPort.Name {
 			out = append(out, awsExposure(f.opens)...)
+		}
+		if f.opens != nil && f.Check == ExposedHighRiskPort.Name && len(f.opens.ports([]uint16{445}, flow.TCP)) > 0 {
+			out = append(out, "CIS-AWS-5.1.2")
 		}
 	case "alibaba":
 		out = append(out, alibabaControls[f.Check]...)
@@ -77,6 +81,17 @@ func (p *Pass) addControls(fs []Finding) {
 			platforms[f.Subject.Owner] = at
 		}
 		f.Controls = controlsFor(f, at.id, at.known)
+		if at.known {
+			f.Platform = cmp.Or(at.id, "aws")
+		}
+		if n, ok := p.Snapshot.RuleIndex(f.Subject); ok && p.Snapshot.Rules()[n].Direction == flow.Egress {
+			// What leaves is a requirement of its own.
+			for k, c := range f.Controls {
+				if c == "PCI-DSS-1.3.1" || c == "PCI-DSS-1.4.2" {
+					f.Controls[k] = "PCI-DSS-1.3.2"
+				}
+			}
+		}
 		if g, ok := p.Snapshot.Group(f.Subject.Owner); ok && g.Managed {
 			// The rules of Cloud Config do not apply to groups that a service keeps.
 			f.Controls = slices.DeleteFunc(f.Controls, func(c string) bool { return strings.HasPrefix(c, "CloudConfig-") })

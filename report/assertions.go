@@ -91,15 +91,14 @@ func failingFirst(all []Assertion) []Assertion {
 // cells are one row for a: present, planned, what is asserted.
 func (a *Assertion) cells() [3]string {
 	text := a.Name + "\n" + a.Expect + " " + a.About
-	w := a.Present.Witness
-	if w == "" {
-		w = a.Planned.Witness
-	}
-	if w != "" {
-		text += "\n" + string(w)
+	if w := a.witness(); w != "" {
+		text += "\n" + w
 	}
 	return [3]string{a.Present.Status, a.Planned.Status, text}
 }
+
+// witness is what stands against a now, or else after the plan.
+func (a *Assertion) witness() string { return string(cmp.Or(a.Present.Witness, a.Planned.Witness)) }
 
 func assertionCounts(all []Assertion) string {
 	holds := 0

@@ -29,7 +29,10 @@ type Input struct {
 	Result   *engine.Result
 	Analysis *analyzer.Analysis
 	Lists    []ListInput // by which findings were suppressed, and what was asserted
-	Notes    []string    // what else a reader must know; after the notes that Build finds
+	// Frameworks are those to whose controls evidence is gathered, by id; all: all of them,
+	// none: not one. Without any they follow from the platforms of the policy.
+	Frameworks []string
+	Notes      []string // what else a reader must know; after the notes that Build finds
 }
 
 // Build writes down what the stages found. It puts everything in order and words the
@@ -63,6 +66,7 @@ func Build(in Input) *Report {
 	})
 	r.Suppressions, r.Assertions = buildSuppressions(a.Accepted), buildAssertions(a.Asserted)
 	r.Summary = summarize(r, a.Evidence.RejectOnly)
+	r.Controls = buildControls(in, r)
 	r.Notes = append(notes(r, in), in.Notes...)
 	r.addPictures(in)
 	return r.complete()

@@ -15,6 +15,7 @@ import (
 
 	"github.com/sgadvise/sgadvise/analyzer"
 	"github.com/sgadvise/sgadvise/analyzer/plan"
+	"github.com/sgadvise/sgadvise/analyzer/suppress"
 	"github.com/sgadvise/sgadvise/engine"
 	"github.com/sgadvise/sgadvise/engine/policy"
 	"github.com/sgadvise/sgadvise/engine/policy/cloud"
@@ -71,8 +72,19 @@ type pipeline struct {
 	min     float64
 }
 
+// wishes are what a run is asked for besides.
+type wishes struct {
+	accepted   []suppress.Entry
+	frameworks []string
+}
+
 // run does the whole analysis of lines, written to files of n lines.
 func run(t *testing.T, policyText string, lines []string, n int, p pipeline) *Report {
+	t.Helper()
+	return runWith(t, policyText, lines, n, p, wishes{})
+}
+
+func runWith(t *testing.T, policyText string, lines []string, n int, p pipeline, w wishes) *Report {
 	t.Helper()
 	dir := t.TempDir()
 	for i, part := range slices.Collect(slices.Chunk(lines, n)) {
@@ -97,7 +109,7 @@ func run(t *testing.T, policyText string, lines []string, n int, p pipeline) *Re
 		t.Fatal(err)
 	}
 	opt := analyzer.DefaultOptions
-	opt.Mode, opt.MinFidelity, opt.Workers = p.mode, p.min, p.workers
+	opt.Mode, opt.MinFidelity, opt.Workers, opt.Suppress = p.mode, p.min, p.workers, w.accepted
 	a, err := analyzer.Run(context.Background(), res, opt)
 	if err != nil {
 		t.Fatal(err)
@@ -107,6 +119,8 @@ func run(t *testing.T, policyText string, lines []string, n int, p pipeline) *Re
 		Policy:   []cloud.Input{{Path: "z.txt", Kind: "text:rules", Digest: "sha256:00"}, {Path: "a.txt", Kind: cloud.Ignored}},
 		Settings: Settings{Mode: string(p.mode), MinDaysNarrow: opt.NarrowDays, MinDaysUnused: opt.UnusedDays, MinFidelity: p.min, MaxBadRows: -1},
 		Notes:    []string{"a note of the caller"},
+
+		Frameworks: w.frameworks,
 	})
 }
 

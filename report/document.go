@@ -30,6 +30,7 @@ type Report struct {
 
 	// What follows may be missing from a document: what is shown of it is then left out.
 	Suppressions []SuppressionEntry `json:"suppressions,omitempty"` // accepted risks, by path and line
+	Controls     []ControlEvidence  `json:"controls,omitempty"`     // evidence toward controls, by framework and number
 	Assertions   []Assertion        `json:"assertions,omitempty"`   // what must stay allowed or denied, by path and line
 	Details      []Detail           `json:"details,omitempty"`      // of the rules that matter most, by ref
 	Pictures     *Pictures          `json:"pictures,omitempty"`     // what pictures show that stands nowhere else

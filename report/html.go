@@ -107,6 +107,11 @@ type page struct {
 	Inputs                   []pageInput
 	InputsMore               string
 	Skipped                  []Skipped
+	Controls                 []pageFramework
+	Suppressions             []pageSuppression
+	SuppressionsMore         string
+	Assertions               []pageAssertion
+	AssertionsMore           string
 	Signers                  []string
 
 	anchors map[string]bool   // of the findings that are shown
@@ -171,6 +176,7 @@ func newPage(r *Report) *page {
 	p.spaces(r)
 	p.flows(r)
 	p.rules(r)
+	p.lists(r)
 	p.coverage(r)
 	p.account(r)
 	p.record(r)
@@ -192,7 +198,10 @@ func (p *page) parts(r *Report) {
 	add(len(p.Edits)+len(p.Declined) > 0, "plan", "Plan", len(r.Plan.Edits))
 	add(p.Exposure != nil && len(p.Exposure.Groups) > 0 || p.Tradeoff != nil, "exposure", "Exposure", 0)
 	add(p.Trend != nil, "trend", "Trend", 0)
+	add(len(p.Assertions) > 0, "assertions", "Assertions", len(r.Assertions))
 	add(len(p.Findings) > 0, "findings", "Findings", len(r.Findings))
+	add(len(p.Suppressions) > 0, "suppressions", "Accepted risks", len(r.Suppressions))
+	add(len(p.Controls) > 0, "controls", "Controls", 0)
 	add(len(p.Rules) > 0, "rules", "Rules", len(r.Rules))
 	add(p.Flows != nil, "traffic", "Traffic", 0)
 	add(true, "coverage", "Coverage", 0)

@@ -231,6 +231,7 @@ func (r *Report) complete() *Report {
 	fill(&c.Plan.Exposure.Families)
 	fill(&c.Plan.Exposure.Groups)
 	fill(&c.Undecided)
+	fillOptional(&c.Controls, func(x *ControlEvidence) { fill(&x.Checks); fill(&x.Refs); fill(&x.Evidence) })
 	fillOptional(&c.Suppressions, func(x *SuppressionEntry) { fill(&x.Findings) })
 	fillOptional(&c.Details, func(d *Detail) { fill(&d.Shares); fill(&d.Decisive) })
 	if c.Pictures != nil {

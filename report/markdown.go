@@ -25,6 +25,7 @@ func Markdown(w io.Writer, r *Report) error {
 	m.assertions()
 	m.findings()
 	m.suppressions()
+	m.controls()
 	m.rules()
 	m.account()
 	m.coverage()

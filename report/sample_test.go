@@ -108,6 +108,7 @@ func sample() *Report {
 	samplePlan(r)
 	sampleFindings(r)
 	sampleSuppressions(r)
+	sampleControls(r)
 	sampleAssertions(r)
 	r.Summary = Summary{
 		Outcome:  OutcomeChange,
@@ -214,6 +215,19 @@ func sampleSuppressions(r *Report) {
 		{"9be01c77a0f2", "accepted.yaml", 9, "exposed-admin-port", "group bastion", "until the VPN is there", "network", "",
 			0, at(15, 23) + 3599, SuppressionExpired, []string{r.Findings[0].ID}},
 		{"c0ffee00c0de", "accepted.yaml", 15, "", "id 0123456789abcdef", "known", "", "", 0, 0, SuppressionUnmatched, nil},
+	}
+}
+
+func sampleControls(r *Report) {
+	r.Controls = []ControlEvidence{
+		{"cis-aws-5.0", "5.2", "Network ACLs let nobody from the world in to administration ports", ControlNotAssessable, "published",
+			[]string{"acl-exposed-admin-port"}, 0, 0, nil, []string{"network ACLs are not in the exports"}},
+		{"cis-aws-5.0", "5.3", "No group opens administration ports to 0.0.0.0/0", ControlFail, "published",
+			[]string{"exposed-admin-port"}, 2, 0, []string{"sg-0bas/sgr-0b1", "sg-0web/sgr-0e2"}, []string{"2 findings of exposed-admin-port"}},
+		{"cis-aws-5.0", "5.4", "No group opens administration ports to ::/0", ControlPass, "published",
+			[]string{"exposed-admin-port"}, 0, 0, nil, []string{"nothing found by exposed-admin-port: 18 rules of 5 groups and 1 network ACL"}},
+		{"soc-2", "CC7.1", "Changes that bring weaknesses are found: nothing is left over", ControlFail, "judgement",
+			[]string{"unattached-group", "unused-rule"}, 0, 1, []string{"sg-0old"}, []string{"1 finding is suppressed, of unattached-group: the risk was accepted"}},
 	}
 }
 

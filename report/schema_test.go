@@ -79,7 +79,7 @@ func TestSchemaAcceptsThePortsOfRules(t *testing.T) {
 func TestSchemaRejectsMissingKeys(t *testing.T) {
 	schema := compileSchema(t)
 	data := encode(t, sample())
-	removed, optional := 0, optionalKeys(reflect.TypeFor[Report]())
+	removed, optional := 0, optionalKeys(reflect.TypeFor[Report](), "")
 	var walk func(v any, path string)
 	root := decode(t, data)
 	walk = func(v any, path string) {
@@ -96,7 +96,7 @@ func TestSchemaRejectsMissingKeys(t *testing.T) {
 				value := v[key]
 				delete(v, key)
 				removed++
-				if valid := schema.Validate(root) == nil; valid != optional[key] {
+				if valid := schema.Validate(root) == nil; valid != optional[path+"."+key] {
 					t.Errorf("without %s.%s: valid %v", path, key, valid)
 				}
 				v[key] = value
@@ -110,18 +110,21 @@ func TestSchemaRejectsMissingKeys(t *testing.T) {
 	}
 }
 
-// optionalKeys are the keys that may be missing from what t is written as.
-func optionalKeys(t reflect.Type) map[string]bool {
+// optionalKeys are the keys, with their path, that may be missing from what t is written as.
+func optionalKeys(t reflect.Type, path string) map[string]bool {
 	out := map[string]bool{}
 	switch t.Kind() {
-	case reflect.Slice, reflect.Pointer:
-		return optionalKeys(t.Elem())
+	case reflect.Slice:
+		return optionalKeys(t.Elem(), path+"[0]")
+	case reflect.Pointer:
+		return optionalKeys(t.Elem(), path)
 	case reflect.Struct:
 		for i := range t.NumField() {
-			if key, ok := strings.CutSuffix(t.Field(i).Tag.Get("json"), ",omitempty"); ok {
-				out[key] = true
+			key, optional := strings.CutSuffix(t.Field(i).Tag.Get("json"), ",omitempty")
+			if optional {
+				out[path+"."+key] = true
 			}
-			maps.Copy(out, optionalKeys(t.Field(i).Type))
+			maps.Copy(out, optionalKeys(t.Field(i).Type, path+"."+key))
 		}
 	}
 	return out

@@ -33,6 +33,7 @@ func Text(w io.Writer, r *Report, o Options) error {
 	t.assertions()
 	t.findings()
 	t.suppressions()
+	t.controls()
 	t.rules()
 	t.account()
 	t.coverage()

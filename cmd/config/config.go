@@ -89,6 +89,7 @@ var Settings = []Setting{
 	{Name: "require-coverage", Kind: Ratio, Only: jobs},
 	{Name: "suppress", Kind: Paths, Only: jobs},
 	{Name: "assert", Kind: Paths, Only: jobs},
+	{Name: "frameworks", Kind: Texts, Only: jobs},
 	{Name: "allow-permanent", Kind: Switch, Only: jobs},
 	{Name: "max-bad-rows", Kind: Whole},
 	{Name: "strict", Kind: Switch},

@@ -194,6 +194,8 @@ func (f *analyzeFlags) perform(ctx context.Context, st *settings, s streams) (*a
 		Result:   res,
 		Analysis: an,
 		Lists:    lists.inputs,
+
+		Frameworks: lists.frameworks,
 	})
 	return &analysis{doc, an, res}, nil
 }

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/spf13/pflag"
 
 	"github.com/sgadvise/sgadvise/analyzer"
 	"github.com/sgadvise/sgadvise/analyzer/assertion"
+	"github.com/sgadvise/sgadvise/analyzer/control"
 	"github.com/sgadvise/sgadvise/analyzer/suppress"
 	reports "github.com/sgadvise/sgadvise/report"
 )
@@ -20,11 +22,13 @@ type listFlags struct {
 	suppress       []string
 	allowPermanent bool
 	assert         []string
+	frameworks     []string
 }
 
 func (f *listFlags) register(fs *pflag.FlagSet) {
 	fs.StringArrayVar(&f.suppress, "suppress", nil, "YAML list of accepted risks (repeatable)")
 	fs.StringArrayVar(&f.assert, "assert", nil, "YAML list of connections that must stay allowed or denied (repeatable); exit 1 if one is not")
+	fs.StringArrayVar(&f.frameworks, "frameworks", nil, "frameworks to whose controls evidence is gathered: ids of sgadvise checks --frameworks, all, none (repeatable; default: by platform)")
 	fs.BoolVar(&f.allowPermanent, "allow-permanent", false, "accepted risks need no day on which they expire")
 }
 
@@ -33,6 +37,8 @@ type lists struct {
 	suppress []suppress.Entry
 	assert   []assertion.Assertion
 	inputs   []reports.ListInput
+
+	frameworks []string // ids
 }
 
 // read reads the files. What is wrong with them is wrong with the configuration.
@@ -59,6 +65,25 @@ func (f *listFlags) read() (lists, error) {
 			return out, usageError("%v", err)
 		}
 		out.assert = append(out.assert, all...)
+	}
+	var err error
+	out.frameworks, err = parseFrameworks(f.frameworks)
+	return out, err
+}
+
+// parseFrameworks reads the values of --frameworks, each one id or several with commas.
+func parseFrameworks(values []string) ([]string, error) {
+	var out []string
+	for _, v := range values {
+		for id := range strings.SplitSeq(v, ",") {
+			id = strings.ToLower(strings.TrimSpace(id))
+			if f := control.Find(id); f != nil {
+				id = f.ID
+			} else if id != "all" && id != "none" {
+				return nil, usageError("--frameworks: %q is not one of %s, all, none", id, strings.Join(control.IDs(), ", "))
+			}
+			out = append(out, id)
+		}
 	}
 	return out, nil
 }

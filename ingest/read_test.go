@@ -502,12 +502,15 @@ func BenchmarkRead(b *testing.B) {
 		fmt.Fprintf(&text, "2 123456789010 eni-%017x 10.0.%d.%d 10.1.0.%d %d 443 6 10 840 1700000000 1700000060 ACCEPT OK\n", r.IntN(50), r.IntN(20), r.IntN(256), r.IntN(256), 32768+r.IntN(28000))
 	}
 	plain := text.String()
-	for _, c := range []struct{ name, content string }{{"text", plain}, {"gzip", gz(plain)}} {
+	const names = "version,account_id,interface_id,srcaddr,dstaddr,srcport,dstport,protocol,packets,bytes,start,end,action,log_status\n"
+	csv := names + strings.ReplaceAll(plain, " ", ",")
+	for _, c := range []struct{ name, content string }{{"text", plain}, {"csv", csv}, {"gzip", gz(plain)}} {
 		b.Run(c.name, func(b *testing.B) {
 			path := filepath.Join(b.TempDir(), "x")
 			if err := os.WriteFile(path, []byte(c.content), 0o644); err != nil {
 				b.Fatal(err)
 			}
+			b.SetBytes(int64(len(c.content)))
 			b.ReportAllocs()
 			for b.Loop() {
 				if _, err := read(context.Background(), []string{path}, Options{}, func() adder { return discard{} }); err != nil {

@@ -14,6 +14,9 @@ import (
 
 const v5Names = "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status vpc-id subnet-id instance-id tcp-flags type pkt-srcaddr pkt-dstaddr region az-id sublocation-type sublocation-id pkt-src-aws-service pkt-dst-aws-service flow-direction traffic-path"
 
+// customNames are the fields of the benchmarks' custom format.
+const customNames = defaultNames + " vpc-id subnet-id instance-id tcp-flags type pkt-srcaddr pkt-dstaddr flow-direction"
+
 const ok = "2 123456789010 eni-1 172.31.16.139 172.31.16.21 20641 22 6 20 4249 1418530010 1418530070 ACCEPT OK"
 
 // fields that lines of fuzz tests draw from: each good, at an edge, or bad.
@@ -197,12 +200,13 @@ func FuzzCSV(f *testing.F) {
 func BenchmarkDecode(b *testing.B) {
 	r := rand.New(rand.NewPCG(7, 7))
 	addr := func() string { return fmt.Sprintf("10.%d.%d.%d", r.IntN(4), r.IntN(256), r.IntN(256)) }
-	var v2, v5, quoted strings.Builder
-	const lines = 8000
+	var v2, custom, v5, quoted strings.Builder
+	const lines = 40000 // more than a processor learns by heart
 	for range lines {
-		line := fmt.Sprintf("2 123456789010 eni-%017x %s %s %d %d 6 %d %d %d %d ACCEPT OK", 0x0a479835a7588c9+r.IntN(40), addr(), addr(),
+		line := fmt.Sprintf("2 123456789010 eni-%017x %s %s %d %d 6 %d %d %d %d ACCEPT OK", 0x0a479835a7588c9+r.IntN(500)*0x10001, addr(), addr(),
 			32768+r.IntN(28000), []int{22, 443, 5432}[r.IntN(3)], r.IntN(200), r.IntN(100000), 1700000000+r.IntN(100000), 1700100000+r.IntN(60))
 		v2.WriteString(line + "\n")
+		custom.WriteString(line + " vpc-09676f97abcdef8a7 subnet-02d645abcdefadbc0 i-0a0123456789abcd1 2 IPv4 " + addr() + " " + addr() + " ingress\n")
 		v5.WriteString(line + " vpc-09676f97abcdef8a7 subnet-02d645abcdefadbc0 i-0a0123456789abcd1 2 IPv4 " + addr() + " " + addr() + " us-east-1 use1-az5 - - - - ingress 1\n")
 		quoted.WriteString(`"` + strings.ReplaceAll(line, " ", `","`) + "\"\n")
 	}
@@ -211,6 +215,7 @@ func BenchmarkDecode(b *testing.B) {
 		layout     *Layout
 	}{
 		{"v2", v2.String(), DefaultLayout()},
+		{"custom", custom.String(), newLayout(strings.Fields(customNames), 0)},
 		{"v5", v5.String(), newLayout(strings.Fields(v5Names), 0)},
 		{"csv", strings.ReplaceAll(v2.String(), " ", ","), newLayout(strings.Fields(defaultNames), ',')},
 		{"csv-quoted", quoted.String(), newLayout(strings.Fields(defaultNames), ',')},

@@ -9,7 +9,7 @@ import (
 )
 
 // The fast path takes lines that are plain: as many values as the layout has columns,
-// none of them quoted, and every value that is read a flow's, written the usual way.
+// none or all of them quoted, and every value that is read a flow's, written the usual way.
 // Of all others it takes no part; decodeLine reads them, and is what defines a row.
 
 // A plan says which columns of a layout the fast path reads. Columns that it does not
@@ -101,7 +101,7 @@ func (d *LineDecoder) decodeScan(block []byte, from int) (next int, err error) {
 			q, first = p+2, places.get(p)+1
 		}
 		if q+last <= found && places.get(q+last-2) < end && places.get(q+last) > end &&
-			first >= valueSlack && end+valueSlack <= len(b) && !(quoted && bytes.IndexByte(b[at:end], d.plan.quote) >= 0) {
+			first >= valueSlack && end+valueSlack <= len(b) {
 			// The line with its start and its end in the places of separators of its neighbours.
 			beyond := places.get(q + last)
 			places.set(q-2, first-1)
@@ -110,7 +110,15 @@ func (d *LineDecoder) decodeScan(block []byte, from int) (next int, err error) {
 				value--
 			}
 			places.set(q+last, value)
-			taken, err := d.plainLine(b, (*linePlaces)(places[q-2:]))
+			line := (*linePlaces)(places[q-2:])
+			trim, taken := uint(0), true
+			if quoted {
+				trim, taken = d.quotes(b, line)
+			}
+			var err error
+			if taken {
+				taken, err = d.plainLine(b, line, trim)
+			}
 			places.set(q+last, beyond)
 			if err != nil {
 				return 0, err
@@ -138,12 +146,40 @@ func (d *LineDecoder) decodeScan(block []byte, from int) (next int, err error) {
 
 var newline = []byte("\n")
 
-// plainLine decodes a line if it is plain.
-func (d *LineDecoder) plainLine(b []byte, places *linePlaces) (taken bool, err error) {
+// value returns where the value of a column is.
+func (p *linePlaces) value(column uint8) (lo, hi uint) {
+	both := binary.LittleEndian.Uint32(p[2*int(column&(maxPlanned-1)):])
+	return uint(both&0xffff) + 1, uint(both >> 16)
+}
+
+// quotes returns how many quotes there are on either side of each value of a line, none or
+// one, and false if there are any others.
+func (d *LineDecoder) quotes(b []byte, places *linePlaces) (n uint, plain bool) {
+	columns := d.layout.n
+	from, _ := places.value(0)
+	_, to := places.value(uint8(columns - 1))
+	switch bytes.Count(b[from:to], []byte{d.plan.quote}) {
+	case 0:
+		return 0, true
+	case 2 * columns:
+	default:
+		return 0, false
+	}
+	for c := range columns {
+		lo, hi := places.value(uint8(c))
+		if hi-lo < 2 || hi < lo || b[lo] != d.plan.quote || b[hi-1] != d.plan.quote {
+			return 0, false
+		}
+	}
+	return 1, true
+}
+
+// plainLine decodes a line if it is plain, with trim quotes on either side of each value.
+func (d *LineDecoder) plainLine(b []byte, places *linePlaces, trim uint) (taken bool, err error) {
 	p := &d.plan
 	value := func(column uint8) (lo, hi uint) {
-		both := binary.LittleEndian.Uint32(places[2*int(column&(maxPlanned-1)):])
-		return uint(both&0xffff) + 1, uint(both >> 16)
+		lo, hi = places.value(column)
+		return lo + trim, hi - trim
 	}
 	for _, c := range p.passed {
 		if lo, hi := value(c); lo >= hi {

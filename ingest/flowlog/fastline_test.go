@@ -15,6 +15,8 @@ import (
 
 const v5Line = ok + " vpc-1 subnet-1 - 2 IPv4 172.31.16.139 10.1.2.3 us-east-1 use1-az5 - - - - ingress 1"
 
+var quotedOK = `"` + strings.ReplaceAll(ok, " ", `" "`) + `"`
+
 // slowOnly reads text with the slow path alone.
 func slowOnly(text string, l *Layout) ([]flow.Record, *Stats) {
 	var c collector
@@ -56,6 +58,8 @@ func pieces(sep string) []string {
 		"2 123456789010 eni-1 - - - - - - - 1431280876 1431280934 - NODATA", "2 1 eni-1 - - - - - - - 1431280876 1431280934 - SKIPDATA",
 		v5Line, defaultNames, v5Names, alibabaColumns, alibabaRow, "a b srcaddr", ok + " more", ok[2:], "2", "",
 		strings.Replace(ok, "eni-1", "-", 1), strings.Replace(ok, "eni-1", "eni-0123456789abcdef0", 1), "  ", "2024-01-01T00:00:00.000Z " + ok,
+		strings.Replace(quotedOK, "123456789010", "", 1), strings.Replace(quotedOK, `"123456789010"`, `1"2"`, 1), strings.Replace(quotedOK, `" "`, ` ""`, 1),
+		strings.Replace(quotedOK, `"2" `, `2 `, 1), quotedOK, quotedOK, strings.Replace(quotedOK, `"2" `, `"2 "`, 1), strings.Replace(quotedOK, `"22"`, `"2""2"`, 1),
 		strings.Replace(ok, "123456789010", "", 1), strings.Replace(ok, " ", "\xa0", 1), ok + " ", " " + ok,
 	}
 	out := []string{ok, ok + "\r", strings.Repeat("x", 400), `"` + strings.ReplaceAll(ok, " ", `"`+sep+`"`) + `"`, strings.Replace(of(ok), "eni-1", `"eni-1"`, 1), of(ok) + `"`}
@@ -181,7 +185,7 @@ func TestPlainLinesTakeTheFastPath(t *testing.T) {
 		lines      []string
 	}{
 		{defaultNames, " ", []string{ok, six, ok + "\r", "2024-01-01T00:00:00.000Z " + ok}},
-		{defaultNames, ",", []string{ok, six, ok + "\r"}},
+		{defaultNames, ",", []string{ok, six, ok + "\r", quotedOK, quotedOK + "\r"}},
 		{v5Names, " ", []string{v5Line}},
 		{v5Names, "\t", []string{v5Line}},
 	} {

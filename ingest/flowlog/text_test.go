@@ -320,13 +320,15 @@ func TestMergeOfStatsDoesNotDependOnTheSplit(t *testing.T) {
 }
 
 func TestDecodingAllocatesNothingPerLine(t *testing.T) {
-	d := newBench().d
-	d.columns.emit = nil // never full here
-	text, l := []byte(ok+"\n"), DefaultLayout()
-	var s Stats
-	d.Decode("x", text, 1, l, &s)
-	if n := testing.AllocsPerRun(1000, func() { d.Decode("x", text, 1, l, &s) }); n != 0 {
-		t.Errorf("%v allocations a line", n)
+	for _, text := range []string{ok + "\n", around + "\n" + ok + "\n" + around + "\n"} {
+		d := newBench().d
+		d.columns.emit = nil // never full here
+		text, l := []byte(text), DefaultLayout()
+		var s Stats
+		d.Decode("x", text, 1, l, &s)
+		if n := testing.AllocsPerRun(1000, func() { d.Decode("x", text, 1, l, &s) }); n != 0 {
+			t.Errorf("%v allocations a line", n)
+		}
 	}
 }
 

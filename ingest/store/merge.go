@@ -16,12 +16,13 @@ func Merge(a, b *Connections) *Connections {
 
 // merge adds c.
 func (w *TallyWorker) merge(c *Connections) {
-	w.of = w.of[:0]
+	of := w.single[:0]
 	for i, name := range c.interfaces {
 		id := w.id(name)
-		w.of = append(w.of, id)
+		of = append(of, id)
 		w.ifaces[id].add(c.coverage[i].sightings())
 	}
+	w.of, w.single = of, of
 	w.outside = saturatingAdd(w.outside, c.outside)
 	w.noData = saturatingAdd(w.noData, c.ledger[flow.NoData])
 	w.skipData = saturatingAdd(w.skipData, c.ledger[flow.SkipData])

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/sgadvise/sgadvise/engine/netset"
 	"github.com/sgadvise/sgadvise/engine/policy"
 	"github.com/sgadvise/sgadvise/ingest/flow"
 	"github.com/sgadvise/sgadvise/ingest/store"
@@ -25,7 +26,43 @@ func StoreConfig(snap *policy.Snapshot) store.Config {
 	}
 	slices.Sort(cfg.PortBounds)
 	cfg.PortBounds = slices.Compact(cfg.PortBounds)
+	cfg.Ports = sideBounds(snap)
 	return cfg
+}
+
+// sideBounds returns which ports the rules on the paths of each interface tell apart. No
+// other rule decides about its rows.
+func sideBounds(snap *policy.Snapshot) map[string]store.SideBounds {
+	out := make(map[string]store.SideBounds, len(snap.Interfaces))
+	known := make(map[string]store.SideBounds)
+	for i := range snap.Interfaces {
+		f := &snap.Interfaces[i]
+		key := snap.PathKey(f)
+		b, ok := known[key]
+		if !ok {
+			for _, d := range [...]flow.Direction{flow.Ingress, flow.Egress} {
+				for _, st := range snap.Path(f.ID, d) {
+					for _, tier := range st.Tiers {
+						for k := range tier.Rules {
+							b = appendSides(b, &tier.Rules[k])
+						}
+					}
+				}
+			}
+			known[key] = b
+		}
+		out[f.ID] = b
+	}
+	return out
+}
+
+// appendSides appends the first ports of the classes that r tells apart on each side.
+func appendSides(b store.SideBounds, r *policy.Rule) store.SideBounds {
+	for i := range r.Match {
+		b.Local = appendRange(b.Local, r.Match[i].LocalPorts)
+		b.Remote = appendRange(b.Remote, r.Match[i].RemotePorts)
+	}
+	return b
 }
 
 // HistoryConfig is [StoreConfig] for a policy over time: it knows the addresses and the
@@ -47,6 +84,7 @@ func HistoryConfig(h *policy.History) store.Config {
 				cfg.Cuts = make(map[string][]int64)
 			}
 			cfg.Cuts[id] = cuts
+			delete(cfg.Ports, id) // other rules decided about it once
 		}
 	}
 	return cfg
@@ -55,17 +93,19 @@ func HistoryConfig(h *policy.History) store.Config {
 // appendBounds appends the first ports of the classes that r tells apart.
 func appendBounds(bounds []uint16, r *policy.Rule) []uint16 {
 	for i := range r.Match {
-		for _, p := range [2]struct{ first, last uint16 }{
-			{r.Match[i].LocalPorts.First, r.Match[i].LocalPorts.Last},
-			{r.Match[i].RemotePorts.First, r.Match[i].RemotePorts.Last},
-		} {
-			if p.first > 0 {
-				bounds = append(bounds, p.first)
-			}
-			if p.last < 65535 {
-				bounds = append(bounds, p.last+1)
-			}
-		}
+		bounds = appendRange(bounds, r.Match[i].LocalPorts)
+		bounds = appendRange(bounds, r.Match[i].RemotePorts)
+	}
+	return bounds
+}
+
+// appendRange appends the first port of p and the one behind its last.
+func appendRange(bounds []uint16, p netset.PortRange) []uint16 {
+	if p.First > 0 {
+		bounds = append(bounds, p.First)
+	}
+	if p.Last < 65535 {
+		bounds = append(bounds, p.Last+1)
 	}
 	return bounds
 }

@@ -124,9 +124,18 @@ func Compare(ctx context.Context, res *engine.Result, proposed *policy.Snapshot,
 
 // Bounds adds to cfg what proposed needs to tell ports apart.
 func Bounds(cfg *store.Config, proposed *policy.Snapshot) {
-	cfg.PortBounds = append(cfg.PortBounds, engine.StoreConfig(proposed).PortBounds...)
+	planned := engine.StoreConfig(proposed)
+	cfg.PortBounds = append(cfg.PortBounds, planned.PortBounds...)
 	slices.Sort(cfg.PortBounds)
 	cfg.PortBounds = slices.Compact(cfg.PortBounds)
+	for id, b := range cfg.Ports {
+		p, ok := planned.Ports[id]
+		if !ok {
+			delete(cfg.Ports, id) // all bounds, then
+			continue
+		}
+		cfg.Ports[id] = store.SideBounds{Local: slices.Concat(b.Local, p.Local), Remote: slices.Concat(b.Remote, p.Remote)}
+	}
 }
 
 func (t *Tally) add(o *Tally) {

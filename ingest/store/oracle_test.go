@@ -121,10 +121,10 @@ func oracle(cfg Config, recs []flow.Record) contents {
 		switch client {
 		case 's':
 			lo, hi, bits = srcPort, srcPort, 1<<(srcPort%64)
-			srcPort = floorBound(cfg.PortBounds, srcPort)
+			srcPort = floorBound(oracleBounds(cfg, r.Interface, side, side != flow.Ingress), srcPort)
 		case 'd':
 			lo, hi, bits = dstPort, dstPort, 1<<(dstPort%64)
-			dstPort = floorBound(cfg.PortBounds, dstPort)
+			dstPort = floorBound(oracleBounds(cfg, r.Interface, side, side == flow.Ingress), dstPort)
 		}
 		if side == flow.Ingress {
 			k.local, k.localPort, k.remote, k.remotePort = dst, dstPort, src, srcPort
@@ -224,6 +224,20 @@ func oracleClient(r flow.Record, class flow.FlagClass) byte {
 		return 'd'
 	}
 	return 0
+}
+
+// oracleBounds returns the bounds of a port on the given side of an interface.
+func oracleBounds(cfg Config, iface string, side flow.Direction, local bool) []uint16 {
+	b, ok := cfg.Ports[iface]
+	switch {
+	case !ok:
+		return cfg.PortBounds
+	case side == flow.DirectionUnknown:
+		return append(slices.Clone(b.Local), b.Remote...)
+	case local:
+		return b.Local
+	}
+	return b.Remote
 }
 
 func floorBound(bounds []uint16, p uint16) uint16 {
@@ -385,6 +399,18 @@ func (w *world) config() Config {
 			"eni-b": {flow.Addr4(0xffffffff), flow.AddrFrom(netip.MustParseAddr("::1"))},
 		},
 		PortBounds: pick(w, nil, []uint16{0}, []uint16{1, 1024, 65535}, []uint16{443, 444, 32768, 49152}, []uint16{65535}),
+	}
+	for _, name := range []string{"eni-a", "eni-b", "eni-z"} {
+		if w.next(2) == 0 {
+			continue
+		}
+		if cfg.Ports == nil {
+			cfg.Ports = make(map[string]SideBounds)
+		}
+		cfg.Ports[name] = SideBounds{
+			Local:  pick(w, nil, []uint16{443, 0, 40000}, []uint16{65535, 1024}),
+			Remote: pick(w, nil, []uint16{40000, 443}, []uint16{32768, 49152, 50000, 443}),
+		}
 	}
 	if w.next(2) == 0 {
 		cfg.Cuts = map[string][]int64{"eni-a": {1_700_000_000 + int64(w.next(86400))}, "eni-z": {1}}

@@ -1,6 +1,11 @@
 package store
 
-import "github.com/sgadvise/sgadvise/ingest/flow"
+import (
+	"encoding/binary"
+	"slices"
+
+	"github.com/sgadvise/sgadvise/ingest/flow"
+)
 
 // PortTier sorts ports by what they are by convention: 0 for system ports
 // (below 1024), which services have; 1 for registered ports (to 32767), which
@@ -112,18 +117,102 @@ func clientEnd(class flow.FlagClass, src, dst uint16) end {
 	return neither
 }
 
-// portClasses gives for each port the first port of its class.
-type portClasses [1 << 16]uint16
+// portClasses gives for each port the first port of its class. It is small: there is one
+// for each set of bounds that some interface has.
+type portClasses struct {
+	firsts []uint16    // the first ports of the classes, ascending, from 0
+	at     [256]uint16 // the place in firsts of the class of port i<<8
+}
 
 func newPortClasses(bounds []uint16) *portClasses {
-	c := new(portClasses)
-	for _, b := range bounds {
-		c[b] = b
+	c := &portClasses{firsts: append([]uint16{0}, bounds...)}
+	slices.Sort(c.firsts)
+	c.firsts = slices.Compact(c.firsts)
+	at := 0
+	for i := range c.at {
+		for at+1 < len(c.firsts) && int(c.firsts[at+1]) <= i<<8 {
+			at++
+		}
+		c.at[i] = uint16(at)
 	}
-	low := uint16(0)
-	for p := range c {
-		low = max(low, c[p])
-		c[p] = low
+	return c
+}
+
+// of returns the first port of the class of p.
+func (c *portClasses) of(p uint16) uint16 {
+	i := int(c.at[p>>8])
+	for i+1 < len(c.firsts) && c.firsts[i+1] <= p {
+		i++
 	}
+	return c.firsts[i]
+}
+
+// sidePorts are the classes of the ports of one interface.
+type sidePorts struct{ local, remote, either *portClasses }
+
+// source returns the classes of a record's source ports if it crossed the interface in
+// direction side.
+func (s *sidePorts) source(side flow.Direction) *portClasses {
+	switch side {
+	case flow.Ingress:
+		return s.remote
+	case flow.Egress:
+		return s.local
+	}
+	return s.either
+}
+
+// destination does the same for its destination ports.
+func (s *sidePorts) destination(side flow.Direction) *portClasses {
+	switch side {
+	case flow.Ingress:
+		return s.local
+	case flow.Egress:
+		return s.remote
+	}
+	return s.either
+}
+
+// folded returns the classes of the ports that a row of that client and side folds.
+func (s *sidePorts) folded(client ClientSide, side flow.Direction) *portClasses {
+	switch {
+	case side == flow.DirectionUnknown:
+		return s.either
+	case client == LocalClient:
+		return s.local
+	}
+	return s.remote
+}
+
+// portSets makes the classes of interfaces, each set of bounds once.
+type portSets struct {
+	cfg    Config
+	others *sidePorts // of interfaces without bounds of their own
+	sets   map[string]*portClasses
+}
+
+func newPortSets(cfg Config) *portSets {
+	all := newPortClasses(cfg.PortBounds)
+	return &portSets{cfg: cfg, others: &sidePorts{all, all, all}, sets: make(map[string]*portClasses)}
+}
+
+func (s *portSets) of(name string) *sidePorts {
+	b, ok := s.cfg.Ports[name]
+	if !ok {
+		return s.others
+	}
+	return &sidePorts{s.set(b.Local), s.set(b.Remote), s.set(slices.Concat(b.Local, b.Remote))}
+}
+
+func (s *portSets) set(bounds []uint16) *portClasses {
+	c := newPortClasses(bounds)
+	key := make([]byte, 0, 2*len(c.firsts))
+	for _, p := range c.firsts {
+		key = binary.BigEndian.AppendUint16(key, p)
+	}
+	if have, ok := s.sets[string(key)]; ok {
+		return have
+	}
+	s.sets[string(key)] = c
 	return c
 }

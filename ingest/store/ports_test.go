@@ -41,7 +41,7 @@ func TestPortClassIsGreatestBoundNotAbove(t *testing.T) {
 	for _, bounds := range [][]uint16{nil, {0}, {1}, {65535}, {0, 65535}, {1, 2, 3, 65534, 65535}, {22, 23, 1024, 32768}, {443, 22}} {
 		classes := newPortClasses(bounds)
 		for p := range 1 << 16 {
-			if got, want := classes[p], floorBound(bounds, uint16(p)); got != want {
+			if got, want := classes.of(uint16(p)), floorBound(bounds, uint16(p)); got != want {
 				t.Fatalf("bounds %v: class of %d = %d, want %d", bounds, p, got, want)
 			}
 		}

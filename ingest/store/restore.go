@@ -133,7 +133,7 @@ func (w *RestoreWorker) Rows(day int32, names []string, rows []Kept) {
 		if w.r.keep {
 			id := w.w.id(w.r.partOf(day, names[k.Interface], k).name())
 			w.w.ifaces[id].saw(k.First, k.Last) // else the part would not count as seen
-			w.row(id, k, nil)
+			w.row(id, k, w.r.tally.ports.others, nil)
 			continue
 		}
 		if day != OddDay && !w.r.within(day, k.Over) {
@@ -154,7 +154,7 @@ func (w *RestoreWorker) Rows(day int32, names []string, rows []Kept) {
 				id = w.w.era(id, own.cuts, k.First, k.Last)
 			}
 		}
-		w.row(id, k, w.astride)
+		w.row(id, k, own.ports, w.astride)
 	}
 }
 
@@ -191,10 +191,11 @@ func orient(k *Kept, own []flow.Addr) {
 
 // row adds k under id, its folded port in the class that the present bounds give it. Rows
 // that straddle a bound are counted in astride, and left as they are without it.
-func (w *RestoreWorker) row(id uint32, k *Kept, astride map[uint16]uint64) {
+func (w *RestoreWorker) row(id uint32, k *Kept, ports *sidePorts, astride map[uint16]uint64) {
 	if k.Client != NoClient {
-		class := w.r.tally.classes[k.PortLo]
-		if end := w.r.tally.classes[k.PortHi]; end != class {
+		classes := ports.folded(k.Client, k.Side)
+		class := classes.of(k.PortLo)
+		if end := classes.of(k.PortHi); end != class {
 			if astride != nil {
 				astride[end]++
 			}

@@ -18,7 +18,7 @@ const (
 //
 // A client's port is folded to the lowest port of its class. A class is an
 // interval of ports that no rule of the policy tells apart (the caller hands the
-// bounds down, see Config.PortBounds), so every rule decides a folded row as it
+// bounds down, see Config.PortBounds and Ports), so every rule decides a folded row as it
 // would decide each record in it. PortLo, PortHi and PortBits keep what was seen
 // of the folded port.
 //
@@ -73,6 +73,10 @@ type Coverage struct {
 // Span is a closed interval of Unix seconds.
 type Span struct{ From, To int64 }
 
+// SideBounds are the first ports of the port classes of an interface: of the ports on its
+// own side, and of its peers'. A row whose side is unknown is folded by both.
+type SideBounds struct{ Local, Remote []uint16 }
+
 // Config tells a Tally what the policy knows, as plain values.
 type Config struct {
 	// Local gives the addresses of each interface, for logs that do not state the
@@ -80,6 +84,10 @@ type Config struct {
 	Local map[string][]flow.Addr
 	// PortBounds are the first ports of the port classes, in any order; 0 is implied.
 	PortBounds []uint16
+	// Ports gives the bounds of interfaces that only some of the rules decide about: those
+	// of these rules alone. Fewer bounds are fewer rows. For interfaces that it lacks
+	// PortBounds counts, on both sides.
+	Ports map[string]SideBounds
 	// From and To bound the window: records that do not meet [From, To) are left
 	// out and counted apart. Zero: no bound.
 	From, To int64

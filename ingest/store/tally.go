@@ -12,22 +12,22 @@ import (
 // Tally reduces records to distinct connections. Make one with [NewTally], add
 // batches through one [TallyWorker] per goroutine, then call [Tally.Finish] once.
 type Tally struct {
-	cfg     Config
-	classes *portClasses
-	seed    hashSeed
-	shards  []shard
-	pages   *pageSource
-	narrow  *table[narrowRow]
-	wide    *table[wideRow]
-	gate    sync.RWMutex // held while adding; locked to roll up
-	roll    rollUp       // written with gate locked
-	rollAt  uint64       // how many rows are too many to go on without rolling up
-	eager   bool         // for tests: roll up after each batch
+	cfg    Config
+	ports  *portSets // guarded by mu
+	seed   hashSeed
+	shards []shard
+	pages  *pageSource
+	narrow *table[narrowRow]
+	wide   *table[wideRow]
+	gate   sync.RWMutex // held while adding; locked to roll up
+	roll   rollUp       // written with gate locked
+	rollAt uint64       // how many rows are too many to go on without rolling up
+	eager  bool         // for tests: roll up after each batch
 
 	mu    sync.Mutex // guards what follows
 	ids   map[string]uint32
 	names []string
-	local [][]flow.Addr // own addresses of each interface, sorted
+	known []ifaceConfig // what the Config says of each interface
 	// The rows of an era are kept under an id of their own, which follows those before in
 	// names; eras holds it, and base the id of its interface. Without cuts both are nil.
 	eras    map[eraKey]uint32
@@ -43,14 +43,14 @@ type eraKey struct{ iface, lo, hi uint32 }
 func NewTally(cfg Config) *Tally {
 	mem := newArena()
 	t := &Tally{
-		cfg:     cfg,
-		classes: newPortClasses(cfg.PortBounds),
-		seed:    newHashSeed(),
-		shards:  make([]shard, numShards),
-		pages:   &pageSource{mem: newArena()},
-		narrow:  &table[narrowRow]{mem: mem},
-		wide:    &table[wideRow]{mem: mem},
-		ids:     make(map[string]uint32),
+		cfg:    cfg,
+		ports:  newPortSets(cfg),
+		seed:   newHashSeed(),
+		shards: make([]shard, numShards),
+		pages:  &pageSource{mem: newArena()},
+		narrow: &table[narrowRow]{mem: mem},
+		wide:   &table[wideRow]{mem: mem},
+		ids:    make(map[string]uint32),
 	}
 	t.roll, t.rollAt = newRollUp(cfg), uint64(cfg.MaxRows)+uint64(cfg.MaxRows)/4
 	for i := range t.shards {
@@ -75,7 +75,7 @@ func (t *Tally) Worker() *TallyWorker {
 }
 
 // intern returns the id of an interface, its name to keep, and its own addresses.
-func (t *Tally) intern(name string) (id uint32, kept string, own []flow.Addr, cuts []int64) {
+func (t *Tally) intern(name string) (id uint32, kept string, known ifaceConfig) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	id, ok := t.ids[name]
@@ -84,11 +84,11 @@ func (t *Tally) intern(name string) (id uint32, kept string, own []flow.Addr, cu
 		id = uint32(len(t.names))
 		t.ids[name] = id
 		t.names = append(t.names, name)
-		own = slices.Clone(t.cfg.Local[name])
+		own := slices.Clone(t.cfg.Local[name])
 		slices.SortFunc(own, flow.Addr.Compare)
-		t.local = append(t.local, own)
+		t.known = append(t.known, ifaceConfig{own, t.ports.of(name), t.cfg.Cuts[name]})
 	}
-	return id, t.names[id], t.local[id], t.cfg.Cuts[name]
+	return id, t.names[id], t.known[id]
 }
 
 // internEra returns the id under which the rows of an era are kept.
@@ -102,7 +102,7 @@ func (t *Tally) internEra(k eraKey) uint32 {
 		}
 		id = uint32(len(t.names))
 		t.eras[k], t.base[id] = id, k
-		t.names, t.local = append(t.names, t.names[k.iface]), append(t.local, nil)
+		t.names, t.known = append(t.names, t.names[k.iface]), append(t.known, ifaceConfig{})
 	}
 	return id
 }
@@ -138,8 +138,14 @@ type TallyWorker struct {
 // ifaceState is what a worker knows of one interface.
 type ifaceState struct {
 	sightings
+	ifaceConfig
+}
+
+// ifaceConfig is what the Config says of one interface.
+type ifaceConfig struct {
 	local []flow.Addr // sorted
-	cuts  []int64     // see Config.Cuts; nil for most
+	ports *sidePorts
+	cuts  []int64 // see Config.Cuts; nil for most
 }
 
 // Add adds the records of b and keeps no reference to it. In the steady state,
@@ -203,12 +209,12 @@ func (w *TallyWorker) id(name string) uint32 {
 	if id, ok := w.ids[name]; ok {
 		return id
 	}
-	id, name, own, cuts := w.t.intern(name)
+	id, name, known := w.t.intern(name)
 	w.ids[name] = id
 	if n := int(id) + 1; n > len(w.ifaces) {
 		w.ifaces = slices.Grow(w.ifaces, n-len(w.ifaces))[:n]
 	}
-	w.ifaces[id].local, w.ifaces[id].cuts = own, cuts
+	w.ifaces[id].ifaceConfig = known
 	return id
 }
 
@@ -263,7 +269,7 @@ func (w *TallyWorker) read(b *Batch, from, end int) {
 			if s.cuts != nil {
 				id = w.era(id, s.cuts, start, last)
 			}
-			w.row(b, i, id, s.local)
+			w.row(b, i, id, &s.ifaceConfig)
 		case flow.StatusNoData:
 			s.mark(start, last)
 			s.noData++
@@ -286,7 +292,7 @@ func (w *TallyWorker) clear() {
 }
 
 // row appends the row of record i of b.
-func (w *TallyWorker) row(b *Batch, i int, id uint32, own []flow.Addr) {
+func (w *TallyWorker) row(b *Batch, i int, id uint32, known *ifaceConfig) {
 	src, dst, action := b.Src[i], b.Dst[i], b.Action[i]
 	if !src.IsValid() || !dst.IsValid() || action != flow.Accept && action != flow.Reject {
 		w.unsupported++
@@ -303,7 +309,7 @@ func (w *TallyWorker) row(b *Batch, i int, id uint32, own []flow.Addr) {
 		side = b.Direction[i]
 	}
 	if side != flow.Ingress && side != flow.Egress {
-		side = sideOf(own, src, dst)
+		side = sideOf(known.local, src, dst)
 	}
 	// Whose addresses decides the side, but whom the packets came from decides
 	// which rules they met: behind a NAT gateway the two differ.
@@ -321,9 +327,9 @@ func (w *TallyWorker) row(b *Batch, i int, id uint32, own []flow.Addr) {
 		srcPort, dstPort = b.SrcPort[i], b.DstPort[i]
 		switch clientEnd(class, srcPort, dstPort) {
 		case source:
-			client, folded, srcPort = LocalClient, srcPort, w.t.classes[srcPort]
+			client, folded, srcPort = LocalClient, srcPort, known.ports.source(side).of(srcPort)
 		case destination:
-			client, folded, dstPort = RemoteClient, dstPort, w.t.classes[dstPort]
+			client, folded, dstPort = RemoteClient, dstPort, known.ports.destination(side).of(dstPort)
 		}
 		if client != NoClient {
 			portBits = 1 << (folded & 63)

@@ -24,7 +24,7 @@ PLATFORMS := linux/amd64 linux/arm64 darwin/arm64 windows/amd64
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## build bin/sgadvise, a static binary
@@ -41,6 +41,10 @@ demo: build ## run the main job on the demo data; reports go to demo/
 .PHONY: test
 test: ## run all tests
 	$(GO) test ./... ./testdata/gen ./testdata/ci/peers
+
+.PHONY: test-browser
+test-browser: ## open HTML reports in headless Chromium, with axe (needs Chromium and npm)
+	$(GO) test -count=1 -v ./testdata/ci/browser
 
 .PHONY: race
 race: ## run all tests under the race detector (needs a C compiler)
@@ -63,8 +67,8 @@ bench-peers: build ## time the main job beside DuckDB (needs npm for it), and it
 lint: ## gofmt, go vet and staticcheck
 	@unformatted=$$(gofmt -l .); \
 	if [ -n "$$unformatted" ]; then echo "not formatted:"; echo "$$unformatted"; exit 1; fi
-	$(GO) vet ./... ./testdata/gen ./testdata/ci/peers ./testdata/demo/make/...
-	$(GO) run $(STATICCHECK) ./... ./testdata/gen ./testdata/ci/peers ./testdata/demo/make/...
+	$(GO) vet ./... ./testdata/gen ./testdata/ci/peers ./testdata/ci/browser ./testdata/demo/make/...
+	$(GO) run $(STATICCHECK) ./... ./testdata/gen ./testdata/ci/peers ./testdata/ci/browser ./testdata/demo/make/...
 
 .PHONY: cover
 cover: ## run all tests and print the coverage of each package

@@ -104,6 +104,7 @@ type page struct {
 	Samples                  []pageSample
 	SamplesMore              string
 	Certain, Unknown         []Fact // what the auditor signs for, and what could not be known
+	UnknownCount             string
 	Inputs                   []pageInput
 	InputsMore               string
 	Skipped                  []Skipped

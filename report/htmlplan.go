@@ -31,10 +31,10 @@ type (
 		Decisive                []string
 	}
 	pageExposure struct {
-		Figure, Before, After, Stays, More string
-		Family, Rest                       string // of the figure; the other families in words
-		Picture                            template.HTML
-		Groups                             []pageGroupExposure
+		Figure, Change, Stays, More string
+		Family, Rest                string // of the figure; the other families in words
+		Picture                     template.HTML
+		Groups                      []pageGroupExposure
 	}
 	pageGroupExposure struct {
 		Group, Name, Before, After, Stays string
@@ -243,7 +243,7 @@ func (p *page) exposure(r *Report) {
 		}
 	}
 	p.Exposure = &pageExposure{
-		Before: magnitude(main.Before), After: magnitude(main.After), Stays: Percent(main.Ratio),
+		Change: magnitude(main.Before) + " → " + magnitude(main.After), Stays: Percent(main.Ratio),
 		Family: familyName(main.Family), Rest: strings.Join(rest, "; "),
 		Picture: picture(chart.NewScale(magnitudeOf(main.Before), magnitudeOf(main.After)), what, main.Before, main.After),
 	}
@@ -266,6 +266,9 @@ func (p *page) exposure(r *Report) {
 		if g.Before != g.After {
 			shrink++
 		}
+	}
+	if magnitude(main.Before) == magnitude(main.After) {
+		p.Exposure.Change = familyText("", main.Before, main.After, main.Ratio)
 	}
 	p.answer(r, main, groups, shrink)
 	shown := firstOf(groups, htmlEvidence)
@@ -344,13 +347,18 @@ func (p *page) tradeoff(r *Report) {
 		}
 	}
 	var series []chart.Series
-	for i, name := range []string{"IPv4", "IPv6"} {
+	var all [2]heights
+	for i := range all {
 		values := make([]string, len(points))
 		for k, pt := range points {
 			values[k] = [2]string{pt.IPv4, pt.IPv6}[i]
 		}
-		h, ok := heightsOf(values, line)
-		if !ok {
+		all[i] = heightsOf(values, line)
+	}
+	for i, name := range []string{"IPv4", "IPv6"} {
+		// A family that hardly differs is shown if there is no other.
+		h, other := &all[i], &all[1-i]
+		if h.y == nil || h.beyond && other.y != nil && (!other.beyond || i == 1) {
 			continue
 		}
 		series = append(series, chart.Series{Name: name, Y: h.y})
@@ -382,14 +390,14 @@ type heights struct {
 }
 
 // heightsOf returns the heights of values, decimal integers, of which on says which are
-// on the line; false: none of them differ, or they are not numbers.
-func heightsOf(values []string, on []bool) (heights, bool) {
+// on the line. It has none if they are all the same, or not numbers.
+func heightsOf(values []string, on []bool) heights {
 	var ints []*big.Int
 	var least, most, mostOn *big.Int
 	for i, v := range values {
 		n, ok := new(big.Int).SetString(v, 10)
 		if !ok || n.Sign() < 0 || len(v) > 60 {
-			return heights{}, false
+			return heights{}
 		}
 		if ints = append(ints, n); least == nil || n.Cmp(least) < 0 {
 			least = n
@@ -402,7 +410,7 @@ func heightsOf(values []string, on []bool) (heights, bool) {
 		}
 	}
 	if least == nil || least.Cmp(most) == 0 {
-		return heights{}, false
+		return heights{}
 	}
 	h := heights{least: least.String(), values: values}
 	// Half as much again is seen on the axis.
@@ -424,7 +432,7 @@ func heightsOf(values []string, on []bool) (heights, bool) {
 	for _, n := range ints {
 		h.y = append(h.y, (log(n)-lo)/(hi-lo))
 	}
-	return h, true
+	return h
 }
 
 // mostRuns is how many runs the trend shows, the latest.

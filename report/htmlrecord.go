@@ -104,6 +104,7 @@ func (p *page) record(r *Report) {
 		made += ", " + p.Created
 	}
 	p.Unknown = unknowns(r)
+	p.UnknownCount = plural(len(p.Unknown), "thing")
 	p.Facts = []Fact{{"Scope", r.Summary.Scope}, {"Window", windowText(r.Window)}, {"Inputs", files}, {"Made by", made}}
 	p.Certain = p.Facts
 	for _, s := range statements(r) {

@@ -22,18 +22,20 @@ type Mark struct {
 
 // Curve draws at most two lines over numbers x, which ascend, with dots at their points;
 // the second line is dashed and has square dots. Points that are not on the line are dots
-// only. Up and across name the axes.
+// only; those that lie far from all others stand at the edge, with an arrow at their mark.
+// Up and across name the axes.
 func Curve(x []int, on []bool, series []Series, marks []Mark, up, across, title, desc string) template.HTML {
 	const w, h, left, right, top, bottom = 420, 250, 14, 406, 34, 206
 	p := open("curve", w, h, false, title, desc)
 	if len(x) == 0 || len(on) != len(x) {
 		return p.done()
 	}
-	lo, hi := x[0], x[len(x)-1]
+	lo, hi := extent(x, on)
 	px := func(v int) float64 {
 		if hi == lo {
 			return (left + right) / 2
 		}
+		v = min(max(v, lo), hi)
 		return left + 16 + float64(v-lo)/float64(hi-lo)*(right-left-32)
 	}
 	py := func(v float64) float64 { return bottom - 12 - min(max(v, 0), 1)*(bottom-top-24) }
@@ -77,11 +79,40 @@ func Curve(x []int, on []bool, series []Series, marks []Mark, up, across, title,
 				if cx > (left+right)/2 {
 					anchor, dx = "end", -13
 				}
-				p.text("name", cx+dx, cy-8, anchor, m.Name)
+				name := m.Name
+				if x[m.At] > hi {
+					name += " →"
+				} else if x[m.At] < lo {
+					name = "← " + name
+				}
+				p.text("name", cx+dx, cy-8, anchor, name)
 			}
 		}
 	}
 	return p.done()
+}
+
+// extent is the range of x that is drawn: all that is on the line, and the rest if it is
+// not further away than that is long.
+func extent(x []int, on []bool) (lo, hi int) {
+	found := false
+	for i, v := range x {
+		if on[i] && !found {
+			lo, hi, found = v, v, true
+		} else if on[i] {
+			lo, hi = min(lo, v), max(hi, v)
+		}
+	}
+	if !found {
+		return x[0], x[len(x)-1]
+	}
+	least, most, room := lo, hi, max(hi-lo, 4)
+	for i, v := range x {
+		if !on[i] && v >= least-room && v <= most+room {
+			lo, hi = min(lo, v), max(hi, v)
+		}
+	}
+	return lo, hi
 }
 
 // ticks returns round numbers from lo to hi, at most six.

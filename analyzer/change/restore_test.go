@@ -64,6 +64,32 @@ func TestARestoredPolicyIsTheOldOneAgain(t *testing.T) {
 	}
 }
 
+func TestLinesOfNetworkACLsComeBack(t *testing.T) {
+	const with = `interface eni-1 10.0.0.5 sg-a subnet=subnet-1
+group sg-a
+  all ingress all from any
+acl acl-1 subnets=subnet-1
+  100 ingress allow tcp 443 from 0.0.0.0/0
+  110 ingress allow tcp 22 from 10.0.0.0/8
+  100 egress allow all to 0.0.0.0/0
+subnet subnet-1 10.0.0.0/24
+`
+	old := parse(t, with)
+	now := parse(t, strings.Replace(with, "  110 ingress allow tcp 22 from 10.0.0.0/8\n", "", 1))
+	lost := change.Lost(old, now)
+	back, without, err := change.Restore(now, lost)
+	if err != nil || len(without) > 0 || fmt.Sprint(refs(lost)) != "[acl-1/ingress-110]" {
+		t.Fatalf("lost %v, without %v, %v", refs(lost), without, err)
+	}
+	out := compare(t, now, back, []flow.Record{
+		syn("eni-1", "10.1.0.9", "10.0.0.5", 40000, 22, flow.Ingress, flow.Reject),
+		syn("eni-1", "11.1.0.9", "10.0.0.5", 40000, 22, flow.Ingress, flow.Reject),
+	}, 1)
+	if len(out.Opened) != 1 || !slices.Contains(out.Opened[0].Through, lost[0].Ref) {
+		t.Errorf("opened again: %+v", out.Opened)
+	}
+}
+
 func rulesOf(s *policy.Snapshot) (out []policy.Rule) {
 	for _, r := range s.Rules() {
 		out = append(out, *r)

@@ -180,15 +180,21 @@ type File struct {
 
 // WriteRun writes the folder of a run, which does not count before its line is written.
 func (h *History) WriteRun(id string, files []File) error {
-	return h.writeFolder(runsDir, id, files)
+	return h.writeFolder(runsDir, id, files, "")
 }
 
 // WritePolicy keeps the files of a policy under their digest, unless they are there.
+// Files that the policy of the last run has, too, are kept once: of an export mostly the
+// interfaces change.
 func (h *History) WritePolicy(digest string, files []File) error {
-	if _, err := os.Stat(filepath.Join(h.Dir, policyDir, digest)); err == nil {
+	if h.HasPolicy(digest) {
 		return nil
 	}
-	return h.writeFolder(policyDir, digest, files)
+	before := ""
+	if l := Last(h.Lines); l != nil && h.HasPolicy(l.Policy) {
+		before = h.PolicyFolder(l.Policy)
+	}
+	return h.writeFolder(policyDir, digest, files, before)
 }
 
 // PolicyFolder is where the files of a policy are.
@@ -200,7 +206,9 @@ func (h *History) HasPolicy(digest string) bool {
 	return digest != "" && err == nil
 }
 
-func (h *History) writeFolder(kind, name string, files []File) error {
+// writeFolder writes files to a new folder. Those that are the same in the folder before
+// become links.
+func (h *History) writeFolder(kind, name string, files []File, before string) error {
 	tmp := filepath.Join(h.Dir, kind, unfinished+name)
 	if err := os.RemoveAll(tmp); err != nil {
 		return err
@@ -211,6 +219,12 @@ func (h *History) writeFolder(kind, name string, files []File) error {
 	for _, f := range files {
 		if err := os.MkdirAll(filepath.Dir(filepath.Join(tmp, f.Name)), 0o755); err != nil {
 			return err
+		}
+		if before != "" {
+			have, err := os.ReadFile(filepath.Join(before, f.Name))
+			if err == nil && bytes.Equal(have, f.Body) && os.Link(filepath.Join(before, f.Name), filepath.Join(tmp, f.Name)) == nil {
+				continue // nobody writes to these files again
+			}
 		}
 		if err := writeSynced(filepath.Join(tmp, f.Name), f.Body, os.O_CREATE|os.O_EXCL); err != nil {
 			return err
@@ -254,15 +268,17 @@ func (h *History) Append(l Line) error {
 	return lock.SyncFolder(h.Dir)
 }
 
-// Prune removes the folders of runs before the time, but for the last complete one, and
-// the policies that no run since then had. Lines stay for ever.
-func (h *History) Prune(before time.Time) error {
+// Prune removes the folders of runs before a time, but for the last complete one, and the
+// policies that no run since another time had. Lines stay for ever.
+func (h *History) Prune(runs, policies time.Time) error {
 	last := Last(h.Lines)
-	policies := map[string]bool{}
+	had := map[string]bool{}
 	for i := range h.Lines {
 		l := &h.Lines[i]
-		if l == last || !l.Started.Before(before) {
-			policies[l.Policy] = true
+		if l == last || !l.Started.Before(policies) {
+			had[l.Policy] = true
+		}
+		if l == last || !l.Started.Before(runs) {
 			continue
 		}
 		if err := os.RemoveAll(filepath.Join(h.Dir, runsDir, l.ID)); err != nil {
@@ -274,7 +290,7 @@ func (h *History) Prune(before time.Time) error {
 		return err
 	}
 	for _, e := range entries {
-		if !policies[e.Name()] {
+		if !had[e.Name()] {
 			if err := os.RemoveAll(filepath.Join(h.Dir, policyDir, e.Name())); err != nil {
 				return err
 			}

@@ -174,7 +174,7 @@ func TestPruningKeepsLinesAndTheLastRun(t *testing.T) {
 		runs     int
 		policies string
 	}{{0, 4, "[a b c]"}, {1, 3, "[b c]"}, {3, 1, "[c]"}, {100, 1, "[c]"}} {
-		if err := h.Prune(start.AddDate(0, 0, c.day)); err != nil {
+		if err := h.Prune(start.AddDate(0, 0, c.day), start.AddDate(0, 0, c.day)); err != nil {
 			t.Fatal(err)
 		}
 		if got := ids(t, filepath.Join(dir, runsDir)); len(got) != c.runs || got[len(got)-1] != "20260604T023000Z" {
@@ -193,6 +193,60 @@ func TestPruningKeepsLinesAndTheLastRun(t *testing.T) {
 		t.Errorf("repaired: %v", h.Repaired)
 	}
 	h.Close()
+}
+
+func TestPoliciesMayGoBeforeTheirRuns(t *testing.T) {
+	dir := t.TempDir()
+	h := open(t, dir)
+	defer h.Close()
+	for n, policy := range []string{"a", "b", "c"} {
+		run(t, h, n, policy)
+	}
+	if err := h.Prune(start, start.AddDate(0, 0, 2)); err != nil {
+		t.Fatal(err)
+	}
+	if runs, policies := ids(t, filepath.Join(dir, runsDir)), ids(t, filepath.Join(dir, policyDir)); len(runs) != 3 || len(policies) != 1 {
+		t.Errorf("the runs are %v, the policies %v", runs, policies)
+	}
+	if !h.HasPolicy("c") || h.HasPolicy("b") || h.HasPolicy("") {
+		t.Error("it does not know what it has")
+	}
+}
+
+func TestFilesThatDoNotChangeAreKeptOnce(t *testing.T) {
+	dir := t.TempDir()
+	h := open(t, dir)
+	defer h.Close()
+	first := []File{{Name: "0000/groups.json", Body: []byte("groups")}, {Name: "0001/interfaces.json", Body: []byte("one")}}
+	second := []File{first[0], {Name: "0001/interfaces.json", Body: []byte("two")}}
+	if err := h.WritePolicy("a", first); err != nil {
+		t.Fatal(err)
+	}
+	run(t, h, 0, "a")
+	if err := h.WritePolicy("b", second); err != nil {
+		t.Fatal(err)
+	}
+	stat := func(digest, name string) os.FileInfo {
+		info, err := os.Stat(filepath.Join(h.PolicyFolder(digest), name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info
+	}
+	if !os.SameFile(stat("a", "0000/groups.json"), stat("b", "0000/groups.json")) {
+		t.Error("the groups are there twice")
+	}
+	if os.SameFile(stat("a", "0001/interfaces.json"), stat("b", "0001/interfaces.json")) {
+		t.Error("interfaces that changed are one file")
+	}
+	if err := os.RemoveAll(h.PolicyFolder("a")); err != nil {
+		t.Fatal(err)
+	}
+	for i, f := range second {
+		if body, err := os.ReadFile(filepath.Join(h.PolicyFolder("b"), f.Name)); err != nil || string(body) != string(second[i].Body) {
+			t.Errorf("%s holds %q, %v", f.Name, body, err)
+		}
+	}
 }
 
 func TestPoliciesAreThoseOfTheRunsInTurn(t *testing.T) {

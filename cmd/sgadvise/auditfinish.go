@@ -94,9 +94,12 @@ func (a *auditRun) remember() error {
 	if !a.line.Complete() {
 		return nil
 	}
-	// What the window or the watch still needs is kept whatever --keep says.
-	keep := max(a.f.keep, a.f.window, a.f.watch) + 1
-	if err := a.hist.Prune(a.line.Started.AddDate(0, 0, -keep)); err != nil {
+	runs := a.line.Started.AddDate(0, 0, -a.f.keep)
+	policies := runs
+	if a.f.window > 0 { // else every policy that there was is needed
+		policies = a.line.Started.AddDate(0, 0, -max(a.f.window, a.f.watch)-1)
+	}
+	if err := a.hist.Prune(runs, policies); err != nil {
 		return &exitError{code: exitInternal, cause: err}
 	}
 	return nil

@@ -27,8 +27,8 @@ type Aftermath struct {
 	Until   Time     `json:"until" doc:"The end of the logs."`
 	Why     string   `json:"why"`
 	New     int      `json:"new" doc:"Blocked connections from inside that no earlier run told of."`
-	Inside  int      `json:"inside" doc:"Blocked connections of peers that are interfaces of the policy or have private addresses."`
-	Outside int      `json:"outside" doc:"Blocked connections of other peers."`
+	Inside  int      `json:"inside" doc:"Blocked connections that interfaces of the policy, or peers with private addresses, wanted to open."`
+	Outside int      `json:"outside" doc:"Blocked connections that others wanted to open."`
 	Records uint64   `json:"records"`
 	Blocked []Block  `json:"blocked" doc:"The greatest, those from inside first."`
 }
@@ -175,7 +175,8 @@ func blockOf(c *change.Connection, snap *policy.Snapshot, owners map[netip.Addr]
 	if owner := owners[peer]; owner != nil {
 		b.PeerInterface, b.Inside = Optional(owner.ID), true
 	}
-	b.Inside = b.Inside || peer.IsPrivate() || peer.IsLinkLocalUnicast() || shared.Contains(peer)
+	// Who opens a connection to somewhere outside is inside.
+	b.Inside = b.Inside || c.Direction == flow.Egress || peer.IsPrivate() || peer.IsLinkLocalUnicast() || shared.Contains(peer)
 	return b
 }
 

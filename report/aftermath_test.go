@@ -103,6 +103,13 @@ func TestAftermathTellsWhoIsAffected(t *testing.T) {
 		t.Errorf("blocked are\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 
+	// An interface that does not reach a public address any more is inside.
+	out := blocked("203.0.113.9", 25, 1, 2000, 2001)
+	out.Direction = flow.Egress
+	if a, inside := AftermathOf(taken, []change.Connection{out}, snap); a.Status != AfterBroke || a.Inside != 1 || len(inside) != 1 {
+		t.Errorf("a blocked way out: %+v", a)
+	}
+
 	// What was told of is not new; what is new is.
 	taken.Told = map[string]bool{}
 	for _, k := range inside[1:] {

@@ -93,7 +93,7 @@ func TestASecondAuditLeavesTheFirstAlone(t *testing.T) {
 	if after := []string{readFile(t, "history/history.jsonl"), readFile(t, "out/today.json"), readFile(t, "out/sgadvise.prom")}; !slices.Equal(before, after) {
 		t.Error("it wrote something")
 	}
-	if doc := finishedAs(t); doc.Exit != exitLocked || doc.Status != "failed" || doc.Error == "" {
+	if doc := finishedAs(t); doc.Exit != exitLocked || doc.Status != "failed" || doc.Error == "" || doc.LastSuccess == nil {
 		t.Errorf("somebody was told %+v", doc)
 	}
 	h.Close()

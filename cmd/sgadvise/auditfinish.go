@@ -140,10 +140,8 @@ func (a *auditRun) tell(ctx context.Context, code int) error {
 	line.Exit = code
 	doc := finished{Schema: finishSchema, Exit: code, Status: line.Status(), Error: line.Error, Config: a.config, History: a.f.history,
 		Reports: append([]string{}, a.f.output.export...), Run: &line, New: []reports.FindingChange{}, Broke: []reports.Aftermath{}}
-	if a.hist != nil {
-		if last := history.Last(a.hist.Lines); last != nil {
-			doc.LastSuccess = &last.Started
-		}
+	if last := history.Last(a.lines()); last != nil {
+		doc.LastSuccess = &last.Started
 	}
 	if a.cmp != nil {
 		doc.New = append(doc.New, a.cmp.Failing(a.f.failOn)...)
@@ -175,6 +173,21 @@ func (a *auditRun) tell(ctx context.Context, code int) error {
 		return fmt.Errorf("%s: %w", clipped(a.f.onFinish), err)
 	}
 	return nil
+}
+
+// lines are those of the history, also where this run could not open it for writing.
+func (a *auditRun) lines() []history.Line {
+	if a.hist != nil {
+		return a.hist.Lines
+	}
+	if a.f.history == "" {
+		return nil
+	}
+	lines, err := history.ReadLines(a.f.history)
+	if err != nil {
+		return nil // that is what the run failed of, or it has failed of worse
+	}
+	return lines
 }
 
 func clipped(s string) string {

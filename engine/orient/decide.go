@@ -83,7 +83,7 @@ func (d *decider) local(worker int, s span) {
 	d.hosts(s, func(proto flow.Proto, _ flow.Addr, talks []talk) {
 		var r store.Row
 		var known services
-		open := false
+		open, flags := false, false
 		for t := range talks {
 			for _, i := range talks[t].rows {
 				d.c.Head(i, &r)
@@ -94,15 +94,14 @@ func (d *decider) local(worker int, s span) {
 				case r.Class == flow.Answer:
 					d.ops[i] = Opinion{r.Side.Reverse(), ByFlags, false}
 				}
-				if d.ops[i].Method == ByFlags {
-					known.note(d.ops[i], &talks[t], &r)
-				} else {
-					open = true
-				}
+				open, flags = open || d.ops[i].Method == ByNothing, flags || d.ops[i].Method == ByFlags
 			}
 		}
 		if !open {
 			return
+		}
+		if flags {
+			d.learn(&known, talks)
 		}
 		for t := range talks {
 			dir, k := known.opener(&talks[t])
@@ -142,7 +141,7 @@ func (d *decider) peers() {
 		return
 	}
 	type answer struct {
-		row    int
+		row    uint32
 		opener flow.Direction
 	}
 	found := make([][]answer, max(1, d.env.Workers))
@@ -162,7 +161,7 @@ func (d *decider) peers() {
 			}
 			first, last := d.c.Times(i)
 			if dir := far.opener(&r, times{first, last}); dir != flow.DirectionUnknown {
-				found[worker] = append(found[worker], answer{i, dir})
+				found[worker] = append(found[worker], answer{uint32(i), dir})
 			}
 		}
 	})
@@ -195,17 +194,13 @@ func (d *decider) inferred(_ int, s span) {
 				if d.ops[i].Method == ByNothing && r.Side != flow.DirectionUnknown {
 					d.ops[i] = guess
 				}
-				switch {
-				case d.ops[i].Method == ByNothing:
-					open = true
-				case !talks[t].apart:
-					known.note(d.ops[i], &talks[t], &r)
-				}
+				open = open || d.ops[i].Method == ByNothing
 			}
 		}
 		if !open {
 			return
 		}
+		d.learn(&known, talks)
 		for t := range talks {
 			dir, k := known.opener(&talks[t])
 			if talks[t].apart {
@@ -229,6 +224,22 @@ func (d *decider) inferred(_ int, s span) {
 			}
 		}
 	})
+}
+
+// learn notes what the decided rows of talks say of the services of their hosts.
+func (d *decider) learn(known *services, talks []talk) {
+	var r store.Row
+	for t := range talks {
+		if talks[t].apart {
+			continue
+		}
+		for _, i := range talks[t].rows {
+			if d.ops[i].Method != ByNothing {
+				d.c.Head(i, &r)
+				known.note(d.ops[i], &talks[t], &r)
+			}
+		}
+	}
 }
 
 // within returns what the decided rows of t say of the others.

@@ -285,10 +285,10 @@ func buildRules(verdicts []analyzer.RuleVerdict) []Rule {
 
 // sourceOf says where r is written, as far as r itself knows.
 func sourceOf(r *policy.Rule) *Source {
-	if r.Address == "" {
+	if r.Address == "" && r.File == "" {
 		return nil
 	}
-	return &Source{Address: Optional(r.Address)}
+	return &Source{Path: Optional(r.File), Line: r.Line, Address: Optional(r.Address)}
 }
 
 // priority is 1 where the platform has none.

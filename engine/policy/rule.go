@@ -162,6 +162,8 @@ type Rule struct {
 	// Address names the resource that declares the rule, where it came from a plan or
 	// state of infrastructure code; empty elsewhere.
 	Address  string
+	File     string    // path of the policy file that it was read from; empty: not known
+	Line     int       // in File, from 1; 0: not known
 	PortList string    // id of the list that the service ports came from; empty: they are the rule's own
 	Implicit bool      // not in the export: a default, a platform rule
 	Editable bool      // false: managed, default, inherited, of another account

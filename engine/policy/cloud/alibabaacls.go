@@ -100,6 +100,7 @@ func alibabaLines(acl string, d flow.Direction, lines []element) ([]policy.Rule,
 		if err != nil {
 			return nil, e.pos.errorf("%s: %w", where, err)
 		}
+		e.pos.mark(&r)
 		count[v6]++
 		r.Rank = count[v6]
 		r.Ref = policy.Ref{Owner: acl, Rule: d.String() + "-" + strconv.FormatUint(uint64(r.Rank), 10)}

@@ -58,6 +58,7 @@ func (b *alibabaRules) of(id string, raw []located[alibabaPermission]) ([]policy
 		if err != nil {
 			return nil, p.pos.errorf("%s/%s: %w", id, p.v.SecurityGroupRuleID, err)
 		}
+		p.pos.mark(&rule)
 		if rule.Ref.Rule != "" {
 			named = append(named, located[policy.Rule]{rule, p.pos})
 			continue

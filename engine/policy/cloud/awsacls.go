@@ -56,6 +56,7 @@ func (r *awsReader) readACL(_ *awsPage, e element) error {
 		a.Subnets = append(a.Subnets, s.SubnetID)
 	}
 	a.Subnets = sortStrings(a.Subnets)
+	places := objectsUnder(e.pos, "entries")
 	for i := range *raw.Entries {
 		entry := &(*raw.Entries)[i]
 		if entry.RuleNumber != nil && *entry.RuleNumber >= firstReserved && strings.EqualFold(entry.RuleAction, "deny") {
@@ -64,6 +65,9 @@ func (r *awsReader) readACL(_ *awsPage, e element) error {
 		rule, err := entry.build(a.ID)
 		if err != nil {
 			return e.pos.errorf("%s: Entries[%d]: %w", a.ID, i, err)
+		}
+		if e.pos.mark(&rule); len(places) == len(*raw.Entries) {
+			places[i].mark(&rule)
 		}
 		a.Rules = append(a.Rules, rule)
 	}

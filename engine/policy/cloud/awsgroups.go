@@ -219,6 +219,7 @@ func (b *groupBuilder) addRows(raw []located[awsGroupRule]) error {
 			return g.pos.errorf("%s: %w", where, err)
 		}
 		rules[0].Ref.Rule = v.SecurityGroupRuleID
+		g.pos.mark(&rules[0])
 		rows = append(rows, located[policy.Rule]{rules[0], g.pos})
 	}
 	once, err := onlyOnce("rule", rows, func(r *policy.Rule) string { return r.Ref.String() },
@@ -243,6 +244,11 @@ func (b *groupBuilder) addRows(raw []located[awsGroupRule]) error {
 func (b *groupBuilder) group(g *awsGroup, pos position) (policy.Group, error) {
 	out := policy.Group{ID: g.GroupID, Name: g.GroupName, Description: g.Description, VPC: g.VpcID, Account: g.OwnerID,
 		Default: g.GroupName == "default", Managed: isManaged(g.Tags)}
+	// Where rows say where rules are written the peers need no looking for.
+	var places map[string][][]position
+	if len(b.byGroup[g.GroupID]) == 0 && pos.file != nil {
+		places = peerPlaces(pos)
+	}
 	for _, side := range []struct {
 		d     flow.Direction
 		name  string
@@ -256,6 +262,14 @@ func (b *groupBuilder) group(g *awsGroup, pos position) (policy.Group, error) {
 			rules, err := b.rules(g.GroupID, side.d, p.IPProtocol, p.FromPort, p.ToPort, p.peers())
 			if err != nil {
 				return out, pos.errorf("%s: %s[%d]: %w", g.GroupID, side.name, i, err)
+			}
+			at := places[strings.ToLower(side.name)]
+			for k := range rules {
+				if i < len(at) && len(at[i]) == len(rules) {
+					at[i][k].mark(&rules[k])
+				} else {
+					pos.mark(&rules[k])
+				}
 			}
 			out.Rules = append(out.Rules, rules...)
 		}

@@ -188,6 +188,7 @@ type file struct {
 	records []record // what the reader of records found in docs
 	digest  string
 	kinds   []string
+	lines   lineIndex
 }
 
 // open finds the files that paths stand for, each once, in order of their paths.
@@ -346,7 +347,7 @@ type position struct {
 
 // line returns the line of p, from 1.
 func (p position) line() int {
-	return 1 + bytes.Count(p.file.data[:min(max(p.offset, 0), len(p.file.data))], []byte{'\n'})
+	return p.file.line(p.offset)
 }
 
 func (p position) String() string { return fmt.Sprintf("%s:%d", p.file.path, p.line()) }

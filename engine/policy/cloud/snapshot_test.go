@@ -12,7 +12,7 @@ import (
 
 // diff returns what differs between two snapshots, indexes left aside.
 func diff(a, b *policy.Snapshot) string {
-	return cmp.Diff(a, b, cmpopts.IgnoreUnexported(policy.Snapshot{}),
+	return cmp.Diff(a, b, cmpopts.IgnoreUnexported(policy.Snapshot{}), cmpopts.IgnoreFields(policy.Rule{}, "File", "Line"),
 		cmp.Comparer(func(x, y netip.Addr) bool { return x == y }),
 		cmp.Comparer(func(x, y netip.Prefix) bool { return x == y }),
 		cmp.Comparer(func(x, y time.Time) bool { return x.Equal(y) }))

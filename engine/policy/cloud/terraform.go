@@ -58,6 +58,12 @@ type tfResource struct {
 	doc       *tfDocument
 }
 
+// mark notes in r that the resource declares it, and where that is written.
+func (r *tfResource) mark(rule *policy.Rule) {
+	rule.Address = r.address
+	r.pos.mark(rule)
+}
+
 // tfDocument is one plan or state.
 type tfDocument struct {
 	kind      string // "plan", "state", or "tfstate" as stored: as in Input.Kind

@@ -184,7 +184,7 @@ func awsTFLine(a tfAttributes, res *tfResource, acl string, d flow.Direction, nu
 			perhaps(&rule.Match[i])
 		}
 	}
-	rule.Address = res.address
+	res.mark(&rule)
 	return rule, true, nil
 }
 

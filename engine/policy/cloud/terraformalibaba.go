@@ -154,7 +154,7 @@ func (r *tfReader) alibabaTFRule(res *tfResource, a tfAttributes) (policy.Rule, 
 			}
 		}
 	}
-	rule.Address = res.address
+	res.mark(&rule)
 	return rule, a.failed()
 }
 
@@ -196,7 +196,8 @@ func (r *tfReader) alibabaACL(res *tfResource) error {
 				return res.errorf(fmt.Sprintf("%s[%d]", key, i), err)
 			}
 			count[v6]++
-			rule.Rank, rule.Address = uint32(count[v6]), res.address
+			rule.Rank = uint32(count[v6])
+			res.mark(&rule)
 			rule.Ref.Rule = s.d.String() + "-" + strconv.Itoa(count[v6])
 			if v6 {
 				rule.Ref.Rule += "-ipv6"

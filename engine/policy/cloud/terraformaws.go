@@ -98,8 +98,9 @@ func awsTFRules(a tfAttributes, res *tfResource, group, at string, d flow.Direct
 	}
 	out := make([]policy.Rule, 0, len(sets))
 	for _, set := range sets {
-		out = append(out, policy.Rule{Ref: policy.Ref{Owner: group}, Direction: d, Action: policy.Allow, Description: a.label("description"), Address: res.address,
+		out = append(out, policy.Rule{Ref: policy.Ref{Owner: group}, Direction: d, Action: policy.Allow, Description: a.label("description"),
 			Match: []policy.Match{policy.NewMatch(d, protos, ports, icmp, set)}})
+		res.mark(&out[len(out)-1])
 	}
 	return out, nil
 }
@@ -250,8 +251,9 @@ func awsTFOne(a tfAttributes, res *tfResource, d flow.Direction, protocol string
 		if !certain {
 			*set = policy.AddrSet{Unknown: true}
 		}
-		out = append(out, policy.Rule{Direction: d, Action: policy.Allow, Description: a.label("description"), Address: res.address,
+		out = append(out, policy.Rule{Direction: d, Action: policy.Allow, Description: a.label("description"),
 			Match: []policy.Match{policy.NewMatch(d, protos, ports, icmp, *set)}})
+		res.mark(&out[len(out)-1])
 	}
 	return out, nil
 }

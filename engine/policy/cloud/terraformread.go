@@ -160,7 +160,7 @@ func (r *tfReader) place(res *tfResource, attribute string, wanted map[string]bo
 	}
 	o := r.owner(id, acl, alibaba)
 	for _, rule := range now {
-		rule.Address = res.address
+		res.mark(&rule)
 		o.separate = append(o.separate, rule)
 	}
 	return nil
@@ -223,7 +223,7 @@ func (r *tfReader) placeUnplaced(owners []*tfOwner) {
 				for i := range rule.Match {
 					perhaps(&rule.Match[i])
 				}
-				rule.Address = u.r.address
+				u.r.mark(&rule)
 				o.separate = append(o.separate, rule)
 				n++
 			}

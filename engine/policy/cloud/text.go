@@ -281,6 +281,7 @@ func (r *textReader) group(w *words) error {
 		g := &r.s.Groups[i]
 		rule.Ref.Owner = id
 		rule.Editable = rule.Editable && !g.Managed
+		r.at.mark(&rule)
 		g.Rules = append(g.Rules, rule)
 		return err
 	}
@@ -325,6 +326,7 @@ func (r *textReader) acl(w *words) error {
 			err = r.once("rule", id+"/"+rule.Ref.Rule)
 		}
 		rule.Ref.Owner = id
+		r.at.mark(&rule)
 		r.s.ACLs[i].Rules = append(r.s.ACLs[i].Rules, rule)
 		return err
 	}

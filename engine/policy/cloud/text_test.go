@@ -59,6 +59,7 @@ func TestRulesOfTheLanguage(t *testing.T) {
 				policy.NewMatch(out, policy.AnyProto, netset.AllPorts, policy.AnyICMP, policy.AddrSet{Refs: []policy.SetRef{{ID: "sg-x"}}})}}},
 	} {
 		c.want.Ref = policy.Ref{Owner: "sg-x", Rule: "sgr-1"}
+		c.want.File, c.want.Line = "test", 2
 		if got := rule(t, c.text); !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%s\n got  %+v\n want %+v", c.text, got, c.want)
 		}

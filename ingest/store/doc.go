@@ -5,7 +5,7 @@
 // takes batches from any number of goroutines, one [TallyWorker] each, and adds
 // every record to its [Row]: one distinct half of a connection, with counts,
 // times and days. What is left, [Connections], is immutable, in one total order,
-// and held as Arrow columns ([Connections.Record]); with it comes the [Coverage]
+// and to be had as Arrow columns ([Connections.Record]); with it comes the [Coverage]
 // of each interface. [Merge] puts two of them together.
 //
 // Memory grows with the number of distinct rows, not of records. Equal records

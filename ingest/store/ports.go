@@ -117,42 +117,44 @@ func clientEnd(class flow.FlagClass, src, dst uint16) end {
 	return neither
 }
 
-// portClasses gives for each port the first port of its class. It is small: there is one
-// for each set of bounds that some interface has.
-type portClasses struct {
-	firsts []uint16    // the first ports of the classes, ascending, from 0
-	at     [256]uint16 // the place in firsts of the class of port i<<8
-}
+// portClasses gives for each port the first port of its class. There is one for each set
+// of bounds that some interface has, so it is small, and in one piece: place i has the
+// place of the class of port i<<8, for i below 256; from there on are the first ports of
+// the classes, ascending, from 0.
+type portClasses []uint16
 
-func newPortClasses(bounds []uint16) *portClasses {
-	c := &portClasses{firsts: append([]uint16{0}, bounds...)}
-	slices.Sort(c.firsts)
-	c.firsts = slices.Compact(c.firsts)
+func newPortClasses(bounds []uint16) portClasses {
+	firsts := append([]uint16{0}, bounds...)
+	slices.Sort(firsts)
+	firsts = slices.Compact(firsts)
+	// If nearly every port is a class, the last places do not fit: the search begins
+	// where they would.
+	c := make(portClasses, 256, 256+len(firsts))
 	at := 0
-	for i := range c.at {
-		for at+1 < len(c.firsts) && int(c.firsts[at+1]) <= i<<8 {
+	for i := range c {
+		for at+1 < len(firsts) && int(firsts[at+1]) <= i<<8 {
 			at++
 		}
-		c.at[i] = uint16(at)
+		c[i] = uint16(min(256+at, 65535))
 	}
-	return c
+	return append(c, firsts...)
 }
 
 // of returns the first port of the class of p.
-func (c *portClasses) of(p uint16) uint16 {
-	i := int(c.at[p>>8])
-	for i+1 < len(c.firsts) && c.firsts[i+1] <= p {
+func (c portClasses) of(p uint16) uint16 {
+	i := int(c[p>>8])
+	for i+1 < len(c) && c[i+1] <= p {
 		i++
 	}
-	return c.firsts[i]
+	return c[i]
 }
 
 // sidePorts are the classes of the ports of one interface.
-type sidePorts struct{ local, remote, either *portClasses }
+type sidePorts struct{ local, remote, either portClasses }
 
 // source returns the classes of a record's source ports if it crossed the interface in
 // direction side.
-func (s *sidePorts) source(side flow.Direction) *portClasses {
+func (s *sidePorts) source(side flow.Direction) portClasses {
 	switch side {
 	case flow.Ingress:
 		return s.remote
@@ -163,7 +165,7 @@ func (s *sidePorts) source(side flow.Direction) *portClasses {
 }
 
 // destination does the same for its destination ports.
-func (s *sidePorts) destination(side flow.Direction) *portClasses {
+func (s *sidePorts) destination(side flow.Direction) portClasses {
 	switch side {
 	case flow.Ingress:
 		return s.local
@@ -174,7 +176,7 @@ func (s *sidePorts) destination(side flow.Direction) *portClasses {
 }
 
 // folded returns the classes of the ports that a row of that client and side folds.
-func (s *sidePorts) folded(client ClientSide, side flow.Direction) *portClasses {
+func (s *sidePorts) folded(client ClientSide, side flow.Direction) portClasses {
 	switch {
 	case side == flow.DirectionUnknown:
 		return s.either
@@ -187,27 +189,27 @@ func (s *sidePorts) folded(client ClientSide, side flow.Direction) *portClasses 
 // portSets makes the classes of interfaces, each set of bounds once.
 type portSets struct {
 	cfg    Config
-	others *sidePorts // of interfaces without bounds of their own
-	sets   map[string]*portClasses
+	others sidePorts // of interfaces without bounds of their own
+	sets   map[string]portClasses
 }
 
 func newPortSets(cfg Config) *portSets {
 	all := newPortClasses(cfg.PortBounds)
-	return &portSets{cfg: cfg, others: &sidePorts{all, all, all}, sets: make(map[string]*portClasses)}
+	return &portSets{cfg: cfg, others: sidePorts{all, all, all}, sets: make(map[string]portClasses)}
 }
 
-func (s *portSets) of(name string) *sidePorts {
+func (s *portSets) of(name string) sidePorts {
 	b, ok := s.cfg.Ports[name]
 	if !ok {
 		return s.others
 	}
-	return &sidePorts{s.set(b.Local), s.set(b.Remote), s.set(slices.Concat(b.Local, b.Remote))}
+	return sidePorts{s.set(b.Local), s.set(b.Remote), s.set(slices.Concat(b.Local, b.Remote))}
 }
 
-func (s *portSets) set(bounds []uint16) *portClasses {
+func (s *portSets) set(bounds []uint16) portClasses {
 	c := newPortClasses(bounds)
-	key := make([]byte, 0, 2*len(c.firsts))
-	for _, p := range c.firsts {
+	key := make([]byte, 0, 2*len(c))
+	for _, p := range c[256:] {
 		key = binary.BigEndian.AppendUint16(key, p)
 	}
 	if have, ok := s.sets[string(key)]; ok {

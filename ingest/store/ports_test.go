@@ -38,6 +38,16 @@ func TestWellKnownPortsAreOfTheRegisteredTier(t *testing.T) {
 }
 
 func TestPortClassIsGreatestBoundNotAbove(t *testing.T) {
+	var all []uint16
+	for p := range 1 << 16 {
+		all = append(all, uint16(p))
+	}
+	whole := newPortClasses(all)
+	for _, p := range all {
+		if got := whole.of(p); got != p {
+			t.Fatalf("every port a class: %d is in that of %d", p, got)
+		}
+	}
 	for _, bounds := range [][]uint16{nil, {0}, {1}, {65535}, {0, 65535}, {1, 2, 3, 65534, 65535}, {22, 23, 1024, 32768}, {443, 22}} {
 		classes := newPortClasses(bounds)
 		for p := range 1 << 16 {

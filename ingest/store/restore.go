@@ -133,7 +133,7 @@ func (w *RestoreWorker) Rows(day int32, names []string, rows []Kept) {
 		if w.r.keep {
 			id := w.w.id(w.r.partOf(day, names[k.Interface], k).name())
 			w.w.ifaces[id].saw(k.First, k.Last) // else the part would not count as seen
-			w.row(id, k, w.r.tally.ports.others, nil)
+			w.row(id, k, &w.r.tally.ports.others, nil)
 			continue
 		}
 		if day != OddDay && !w.r.within(day, k.Over) {
@@ -154,7 +154,7 @@ func (w *RestoreWorker) Rows(day int32, names []string, rows []Kept) {
 				id = w.w.era(id, own.cuts, k.First, k.Last)
 			}
 		}
-		w.row(id, k, own.ports, w.astride)
+		w.row(id, k, &own.ports, w.astride)
 	}
 }
 

@@ -144,7 +144,7 @@ type ifaceState struct {
 // ifaceConfig is what the Config says of one interface.
 type ifaceConfig struct {
 	local []flow.Addr // sorted
-	ports *sidePorts
+	ports sidePorts
 	cuts  []int64 // see Config.Cuts; nil for most
 }
 
@@ -367,8 +367,7 @@ func (w *TallyWorker) row(b *Batch, i int, id uint32, known *ifaceConfig) {
 // sideOf returns the direction in which packets from src to dst crossed an
 // interface with the addresses own, which are sorted.
 func sideOf(own []flow.Addr, src, dst flow.Addr) flow.Direction {
-	_, out := slices.BinarySearchFunc(own, src, flow.Addr.Compare)
-	_, in := slices.BinarySearchFunc(own, dst, flow.Addr.Compare)
+	out, in := owns(own, src), owns(own, dst)
 	switch {
 	case out == in:
 		return flow.DirectionUnknown
@@ -376,6 +375,20 @@ func sideOf(own []flow.Addr, src, dst flow.Addr) flow.Direction {
 		return flow.Ingress
 	}
 	return flow.Egress
+}
+
+// owns reports whether a is one of own, which are sorted.
+func owns(own []flow.Addr, a flow.Addr) bool {
+	if len(own) <= 8 { // nearly all; looking at each is faster
+		for i := range own {
+			if own[i] == a {
+				return true
+			}
+		}
+		return false
+	}
+	_, found := slices.BinarySearchFunc(own, a, flow.Addr.Compare)
+	return found
 }
 
 // mirror returns c with local and remote exchanged.

@@ -29,6 +29,7 @@ type Snapshot struct {
 	subnets    map[string]int
 	aclOf      map[string]int   // subnet id → index in ACLs
 	carriers   map[string]int   // group → interfaces that carry it
+	attached   map[string][]int // group → indexes of those; nil before Seal
 	mixed      map[ending]uint8 // the ways in which stages end, as bits; see mixedDefaults
 	rules      []*Rule
 	byRef      map[Ref]int
@@ -217,7 +218,7 @@ func (s *Snapshot) Seal() error {
 
 	s.findMixed()
 
-	s.members, s.carriers = make(map[string][]netip.Prefix), make(map[string]int)
+	s.members, s.carriers, s.attached = make(map[string][]netip.Prefix), make(map[string]int), make(map[string][]int)
 	for i := range s.Interfaces {
 		f := &s.Interfaces[i]
 		for _, st := range f.Stages {
@@ -229,6 +230,7 @@ func (s *Snapshot) Seal() error {
 		f.Groups = slices.Compact(f.Groups)
 		for _, g := range f.Groups {
 			s.carriers[g]++
+			s.attached[g] = append(s.attached[g], i)
 			for _, a := range f.Addresses {
 				s.members[g] = append(s.members[g], netip.PrefixFrom(a, a.BitLen()))
 			}
@@ -351,6 +353,12 @@ func (s *Snapshot) MissingWhat(what string) bool {
 // Attached returns the interfaces that carry group id, in order.
 func (s *Snapshot) Attached(id string) []*Interface {
 	var out []*Interface
+	if s.attached != nil {
+		for _, i := range s.attached[id] {
+			out = append(out, &s.Interfaces[i])
+		}
+		return out
+	}
 	for i := range s.Interfaces {
 		if _, ok := slices.BinarySearch(s.Interfaces[i].Groups, id); ok {
 			out = append(out, &s.Interfaces[i])

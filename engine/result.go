@@ -70,7 +70,7 @@ type Connection struct {
 	Remote    flow.Addr
 	// Port and PortHi are the service port. They differ only where the opener is
 	// undecided or weakly inferred and the port was folded: then every port between them may have been
-	// the service, and no rule of the snapshot tells them apart.
+	// the service, and no rule on the paths of the interface tells them apart.
 	Port, PortHi uint16
 	Certain      bool           // the opener is decided; false: one of two readings, or the one that inference turned down
 	Proven       bool           // by flags or by what the rules make impossible

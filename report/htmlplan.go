@@ -82,7 +82,8 @@ func (p *page) plan(r *Report) {
 		}
 		if old := byRef[string(e.Ref)]; old != nil {
 			row.Old, row.Description = old.text(), old.Description
-			row.Evidence = evidence(r, e, old, details[old.Ref])
+			row.Evidence = evidence(r, old, details[old.Ref])
+			row.Evidence.Proof = proofText(r, e, old)
 			p.edits[old.Ref] = row.ID
 		}
 		for j := range e.With {
@@ -129,9 +130,9 @@ func groupAbout(g *Group) string {
 	return about
 }
 
-// evidence words what is known of a rule that e changes.
-func evidence(r *Report, e *Edit, x *Rule, d *Detail) *pageEvidence {
-	out := &pageEvidence{Proof: proofText(r, e, x)}
+// evidence words what is known of a rule, of which d, if it is not nil, says more.
+func evidence(r *Report, x *Rule, d *Detail) *pageEvidence {
+	out := &pageEvidence{}
 	if x.Hits == 0 {
 		out.Use = fmt.Sprintf("no connection in %s, in force on %s", plural(r.Window.Days, "day"), plural(x.Interfaces, "interface"))
 		if x.PossibleHits > 0 {

@@ -18,6 +18,7 @@ type (
 		Ref, Text, Verdict, Reason, Hits, Decisive, Peers, LastSeen string
 		Edit                                                        string // anchor of the edit that changes it
 		Implicit, Editable                                          bool
+		Evidence                                                    *pageEvidence // of a rule that no edit changes
 	}
 	pageDaily struct {
 		Ref, Text, Days, LastSeen string
@@ -64,10 +65,14 @@ func (p *page) rules(r *Report) {
 			p.Verdicts = append(p.Verdicts, newPageCount(c, uint64(s.Rules)))
 		}
 	}
-	shown := firstOf(ofRules(r), htmlRules)
+	shown, details := firstOf(ofRules(r), htmlRules), detailsByRef(r)
 	for _, x := range shown {
-		p.Rules = append(p.Rules, pageRule{Ref: x.Ref, Text: x.text(), Verdict: x.Verdict, Reason: x.Reason, Hits: number(x.Hits),
-			Decisive: number(x.Decisive), Peers: number(x.Peers), LastSeen: day(x.LastSeen), Edit: p.edits[x.Ref], Implicit: x.Implicit, Editable: x.Editable})
+		row := pageRule{Ref: x.Ref, Text: x.text(), Verdict: x.Verdict, Reason: x.Reason, Hits: number(x.Hits),
+			Decisive: number(x.Decisive), Peers: number(x.Peers), LastSeen: day(x.LastSeen), Edit: p.edits[x.Ref], Implicit: x.Implicit, Editable: x.Editable}
+		if d := details[x.Ref]; d != nil && row.Edit == "" {
+			row.Evidence = evidence(r, x, d)
+		}
+		p.Rules = append(p.Rules, row)
 	}
 	p.RulesMore = showing(len(shown), len(r.Rules), "rules")
 }

@@ -234,7 +234,7 @@ func TestHTMLCapsItsRows(t *testing.T) {
 		t.Error("more than 1,000 detail rows")
 	}
 	page := render(t, func(b *bytes.Buffer) error { return HTML(b, large(2000)) })
-	if n := strings.Count(page, "<tr"); n > 1300 {
+	if n := strings.Count(page, "<tr"); n > 1600 {
 		t.Errorf("%d rows", n)
 	}
 }

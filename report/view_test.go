@@ -1,6 +1,7 @@
 package report
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -133,5 +134,81 @@ func TestManyDaysAreFoldedToBars(t *testing.T) {
 	}
 	if bars, per := barsOf(strings.Repeat("01", 92)); per != 2 || bars != strings.Repeat("1", 92) {
 		t.Errorf("%d days a bar: %s", per, bars)
+	}
+}
+
+func TestEditsAreRankedByWhatTheyTakeAwayAndHowSure(t *testing.T) {
+	rule := func(ref, ports, peer string) Rule {
+		return Rule{Ref: ref, Direction: "ingress", Action: "allow", Protocol: "tcp", Ports: ports, Peer: peer}
+	}
+	edit := func(ref, basis, confidence string, with ...string) Edit {
+		e := Edit{Op: "remove", Ref: Optional(ref), Group: "g", Basis: basis, Confidence: confidence}
+		for _, peer := range with {
+			e.Op, e.With = "replace", append(e.With, NewRule{Protocol: "tcp", Ports: "443", Peer: peer})
+		}
+		return e
+	}
+	r := &Report{
+		Rules: []Rule{rule("g/all", "all", "0.0.0.0/0"), rule("g/doubt", "all", "0.0.0.0/0"), rule("g/little", "443", "10.0.0.0/24"), rule("g/narrowed", "443", "10.0.0.0/8"),
+			rule("g/same", "all", "0.0.0.0/0"), rule("g/grave", "22", "10.0.0.0/24"), rule("g/accepted", "22", "10.0.0.0/30")},
+		Findings: []Finding{{Ref: "g/grave", Severity: "high"}, {Ref: "g/accepted", Severity: "critical", Suppressed: &Suppression{}}, {Ref: "g/little", Severity: "medium"}},
+		Plan: Plan{Edits: []Edit{edit("g/accepted", "observed", "high"), edit("g/all", "observed", "high"), edit("g/doubt", "observed", "low"), edit("g/grave", "observed", "high"),
+			edit("g/little", "observed", "high"), edit("g/narrowed", "observed", "high", "10.0.0.0/16"), edit("g/same", "equivalent", "high")}},
+	}
+	var got []string
+	for _, e := range ranked(r) {
+		got = append(got, strings.TrimPrefix(string(e.Ref), "g/"))
+	}
+	if want := "grave all doubt little narrowed accepted same"; strings.Join(got, " ") != want {
+		t.Errorf("got %s, want %s", strings.Join(got, " "), want)
+	}
+}
+
+// What hardly differs is shown by what goes beyond the least; what differs, as it is.
+func TestHeightsOfTradeoffs(t *testing.T) {
+	on := []bool{true, true, false}
+	for _, c := range []struct {
+		values []string
+		beyond bool
+		least  string
+	}{
+		{[]string{"1000", "10", "5000"}, false, "10"},
+		{[]string{"36112526494113820", "36112526494023740", "36112526645735864"}, true, "36112526494023740"},
+		{[]string{"7", "0", "9"}, true, "0"},
+	} {
+		h := heightsOf(c.values, on)
+		if h.y == nil || h.beyond != c.beyond || h.least != c.least {
+			t.Errorf("%v: %+v", c.values, h)
+			continue
+		}
+		if lo, hi := slices.Min(h.y), slices.Max(h.y); lo != 0 || hi != 1 {
+			t.Errorf("%v: heights %v", c.values, h.y)
+		}
+	}
+	for _, values := range [][]string{{"5", "5", "5"}, {"x", "1", "2"}, {"-1", "1", "2"}, {strings.Repeat("9", 99), "1", "2"}} {
+		if h := heightsOf(values, on); h.y != nil {
+			t.Errorf("%v: %+v", values, h)
+		}
+	}
+}
+
+// What is read out of a rule's evidence is what the document has, and no more.
+func TestEvidenceOfARule(t *testing.T) {
+	r := sample()
+	byRef, details := rulesByRef(r), detailsByRef(r)
+	for ref, want := range map[string][]string{
+		"sg-0app/sgr-0c1":    {"4,804 connections from 1,602 peers", "4,790 connections would be denied without it, the greatest of them", "10.20.0.12 → eni-0app1, tcp 8080, 88,120 records, last 2025-03-31", "sg-0app/sgr-0c2 (4,011 of 4,804)"},
+		"sg-0app/sgr-0c2":    {"nothing that was seen would be denied without it: other rules decide the same", "and 2 more"},
+		"sg-0bas/sgr-0b1":    {"198.51.100.201 → eni-0bas1, tcp 22, 4 records, last 2025-03-11, never answered"},
+		"sg-0web/sgr-0e2":    {"no connection in 31 days, in force on 2 interfaces", "nothing that was seen would be denied without it"},
+		"acl-0c1/ingress-90": {"9 connections would be allowed without it"},
+	} {
+		e := evidence(r, byRef[ref], details[ref])
+		all := strings.Join(append(append([]string{e.Use, e.Days, e.Alone, e.SharesMore}, e.Shares...), e.Decisive...), "\n")
+		for _, w := range want {
+			if !strings.Contains(all, w) {
+				t.Errorf("%s: no %q in\n%s", ref, w, all)
+			}
+		}
 	}
 }

@@ -10,7 +10,8 @@
   };
   for (const table of document.querySelectorAll("table[data-search]")) {
     const rows = [...table.tBodies].flatMap((b) => [...b.rows]);
-    const real = rows.filter((r) => !r.querySelector("th.group"));
+    const more = (r) => r.nextElementSibling?.classList.contains("more") ? r.nextElementSibling : null;
+    const real = rows.filter((r) => !r.querySelector("th.group") && !r.classList.contains("more"));
     if (real.length < 8) continue;
     const bar = make("div");
     bar.className = "search";
@@ -18,7 +19,7 @@
     const input = make("input", "", label);
     input.type = "search";
     const said = make("output", "", bar);
-    const texts = new Map(real.map((r) => [r, r.textContent.toLowerCase()]));
+    const texts = new Map(real.map((r) => [r, (r.textContent + (more(r)?.textContent ?? "")).toLowerCase()]));
     let wait = 0;
     input.addEventListener("input", () => {
       clearTimeout(wait);
@@ -33,6 +34,7 @@
             const text = texts.get(row);
             if (text === undefined) continue;
             row.hidden = !words.every((w) => text.includes(w) || inGroup.includes(w));
+            if (more(row)) more(row).hidden = row.hidden;
             if (!row.hidden) { n++; any = true; }
           }
           if (group) group.parentElement.hidden = !any;

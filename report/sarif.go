@@ -1,6 +1,9 @@
 package report
 
 import (
+	"bufio"
+	"bytes"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -95,7 +98,7 @@ type sarifResult struct {
 	Locations    []sarifLocation       `json:"locations,omitempty"`
 	Related      []sarifLocation       `json:"relatedLocations,omitempty"`
 	Fingerprints sarifFingerprints     `json:"partialFingerprints"`
-	Suppressions []sarifSuppression    `json:"suppressions"`
+	Suppressions *[]sarifSuppression   `json:"suppressions,omitempty"` // of all results, or of none
 	Properties   sarifResultProperties `json:"properties"`
 }
 
@@ -145,7 +148,6 @@ type sarifResultProperties struct {
 	Tags       []string `json:"tags"` // controls
 	Severity   string   `json:"severity"`
 	Confidence string   `json:"confidence"`
-	Facts      []Fact   `json:"facts"`
 	Plan       string   `json:"plan,omitempty"`
 }
 
@@ -158,11 +160,16 @@ type sarifRunProperties struct {
 	Coverage float64 `json:"coverage"`
 }
 
-// How long a description of a rule may be; GitHub cuts or refuses longer ones.
-const sarifDescription = 1000
+// How long a description of a rule may be, and how many results there may be: GitHub
+// cuts or refuses longer ones, and shows no more.
+const (
+	sarifDescription = 1000
+	sarifResults     = 5000
+)
 
 // SARIF writes the findings of r in the Static Analysis Results Interchange Format,
-// version 2.1.0. Checks are its rules, findings its results.
+// version 2.1.0. Checks are its rules, findings its results: the gravest 5,000, those
+// that are suppressed last. Each result is one line.
 func SARIF(w io.Writer, r *Report) error {
 	s := newSARIFView(whole(r))
 	run := sarifRun{
@@ -186,11 +193,38 @@ func SARIF(w io.Writer, r *Report) error {
 		index[name] = i
 		run.Tool.Driver.Rules = append(run.Tool.Driver.Rules, newSARIFRule(name))
 	}
-	for i := range s.r.Findings {
-		f := &s.r.Findings[i]
-		run.Results = append(run.Results, s.result(f, index[f.Check]))
+	findings := countingFirst(s.r.Findings)
+	s.suppressed = len(findings) > 0 && findings[len(findings)-1].Suppressed != nil
+	shown := firstOf(findings, sarifResults)
+	if text := showing(len(shown), len(findings), "findings"); text != "" {
+		run.Invocation[0].Notifications = append(run.Invocation[0].Notifications, sarifNotification{"warning", sarifText{Text: upperFirst(text) + ", the gravest first; the JSON report has all."}})
 	}
-	return writeJSON(w, sarifLog{"https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json", "2.1.0", []sarifRun{run}})
+	var head bytes.Buffer
+	if err := writeJSON(&head, sarifLog{"https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json", "2.1.0", []sarifRun{run}}); err != nil {
+		return err
+	}
+	// Nothing else is written so: quotes inside of texts are escaped.
+	before, after, _ := bytes.Cut(head.Bytes(), []byte(`"results": []`))
+	b := bufio.NewWriter(w)
+	b.Write(before)
+	b.WriteString(`"results": [`)
+	for i := range shown {
+		line, err := marshalPlain(s.result(&shown[i], index[shown[i].Check]))
+		if err != nil {
+			return fmt.Errorf("report: %w", err)
+		}
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString("\n        ")
+		b.Write(line)
+	}
+	if len(shown) > 0 {
+		b.WriteString("\n      ")
+	}
+	b.WriteByte(']')
+	b.Write(after)
+	return b.Flush()
 }
 
 // checksOf lists the checks that were run or found something, by name.
@@ -262,8 +296,8 @@ func orDash(s string) string {
 
 func (s *sarifView) result(f *Finding, rule int) sarifResult {
 	out := sarifResult{RuleID: orDash(f.Check), RuleIndex: rule, Level: sarifLevel(f.Severity),
-		Fingerprints: sarifFingerprints{f.ID, f.ID}, Suppressions: []sarifSuppression{},
-		Properties: sarifResultProperties{Tags: f.Controls, Severity: f.Severity, Confidence: f.Confidence, Facts: f.Facts, Plan: s.plans[f.ID]},
+		Fingerprints: sarifFingerprints{f.ID, f.ID},
+		Properties:   sarifResultProperties{Tags: f.Controls, Severity: f.Severity, Confidence: f.Confidence, Plan: s.plans[f.ID]},
 	}
 	text := f.Message
 	if plan := s.plans[f.ID]; plan != "" {
@@ -283,8 +317,12 @@ func (s *sarifView) result(f *Finding, rule int) sarifResult {
 	for _, ref := range f.Related {
 		out.Related = append(out.Related, s.location(ref))
 	}
+	if s.suppressed {
+		out.Suppressions = new([]sarifSuppression)
+		*out.Suppressions = []sarifSuppression{}
+	}
 	if x := f.Suppressed; x != nil {
-		out.Suppressions = []sarifSuppression{{"external", "accepted", x.Reason, sarifSuppressionProperties{x.Expires, x.Owner, x.Ticket, x.Entry}}}
+		*out.Suppressions = []sarifSuppression{{"external", "accepted", x.Reason, sarifSuppressionProperties{x.Expires, x.Owner, x.Ticket, x.Entry}}}
 	}
 	return out
 }

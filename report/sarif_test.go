@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -134,7 +136,7 @@ func TestSARIFIsWhatCodeScanningTakes(t *testing.T) {
 			if got := run.Tool.Driver.Rules[x.RuleIndex].ID; got != x.RuleID {
 				t.Errorf("%s: result %d: rule %q, by number %q", name, i, x.RuleID, got)
 			}
-			if x.Fingerprints.Own != r.Findings[i].ID || x.Fingerprints.Line != r.Findings[i].ID {
+			if id := countingFirst(r.Findings)[i].ID; x.Fingerprints.Own != id || x.Fingerprints.Line != id {
 				t.Errorf("%s: result %d: fingerprints %v", name, i, x.Fingerprints)
 			}
 			if len(x.Locations) == 0 || strings.TrimSpace(x.Message.Text) == "" {
@@ -159,7 +161,11 @@ func TestSARIFIsWhatCodeScanningTakes(t *testing.T) {
 func TestSARIFSaysWhatTheReportSays(t *testing.T) {
 	r := placed()
 	run := readSARIF(t, r)
-	first := run.Results[0]
+	of := func(finding int) *sarifResult { // those that are suppressed come last
+		i := slices.IndexFunc(run.Results, func(x sarifResult) bool { return x.Fingerprints.Own == r.Findings[finding].ID })
+		return &run.Results[i]
+	}
+	first := of(0)
 	if first.Level != "error" || !strings.HasPrefix(first.Message.Text, "tcp 22 is open to the internet; 37 connections from 2 networks used it. The plan: replace by ") {
 		t.Errorf("level %s, message %q", first.Level, first.Message.Text)
 	}
@@ -171,28 +177,28 @@ func TestSARIFSaysWhatTheReportSays(t *testing.T) {
 	if d := cmp.Diff([]sarifLocation{want}, first.Locations); d != "" {
 		t.Error(d)
 	}
-	if d := cmp.Diff([]sarifSuppression{{"external", "accepted", "until the VPN is there [OPS-1]", sarifSuppressionProperties{Expires: at(31, 0)}}}, first.Suppressions); d != "" {
+	if d := cmp.Diff([]sarifSuppression{{"external", "accepted", "until the VPN is there [OPS-1]", sarifSuppressionProperties{Expires: at(31, 0)}}}, *first.Suppressions); d != "" {
 		t.Error(d)
 	}
-	if s := run.Results[1].Suppressions; s == nil || len(s) != 0 {
+	if s := of(1).Suppressions; s == nil || len(*s) != 0 {
 		t.Errorf("a finding that is not suppressed says %v, not that it is not", s)
 	}
 	// A rule with a line, its group with the file, and one that nothing is known of.
 	two := 2
 	for i, w := range []sarifPhysical{{sarifURI{"policy/security-groups.json", &two}, sarifRegion{17}}, {sarifURI{"policy/security-groups.json", &two}, sarifRegion{1}}} {
-		if d := cmp.Diff(&w, run.Results[1].Related[i].Physical); d != "" {
+		if d := cmp.Diff(&w, of(1).Related[i].Physical); d != "" {
 			t.Error(d)
 		}
-		if run.Results[1].Related[i].Message != nil {
+		if of(1).Related[i].Message != nil {
 			t.Error("a place that is known is called unknown")
 		}
 	}
-	if l := run.Results[1].Locations[0]; l.Message == nil || l.Physical.Artifact.URI != "policy/security-groups.json" {
+	if l := of(1).Locations[0]; l.Message == nil || l.Physical.Artifact.URI != "policy/security-groups.json" {
 		t.Errorf("a place that is not known is %+v", l)
 	}
 	levels := map[string]string{"critical": "error", "high": "error", "medium": "warning", "low": "note", "info": "note"}
 	for i := range run.Results {
-		if got, want := run.Results[i].Level, levels[r.Findings[i].Severity]; got != want {
+		if got, want := of(i).Level, levels[r.Findings[i].Severity]; got != want {
 			t.Errorf("result %d is %s, want %s", i, got, want)
 		}
 	}
@@ -294,5 +300,47 @@ func TestSARIFSeriesIsStable(t *testing.T) {
 	}
 	if got := series(); got != "sgadvise/" {
 		t.Errorf("%q", got)
+	}
+}
+
+// Services show 5,000 results: the gravest of more are written, what is suppressed goes
+// first, and the run says so. Each is one line.
+func TestSARIFHoldsWhatServicesShow(t *testing.T) {
+	r := large(6000)
+	for i := range 700 {
+		r.Findings[i].Suppressed = &Suppression{Reason: "known"}
+	}
+	out := render(t, func(b *bytes.Buffer) error { return SARIF(b, r) })
+	if err := officialSARIF(t).Validate(decode(t, []byte(out))); err != nil {
+		t.Error(err)
+	}
+	run := readSARIF(t, r)
+	if len(run.Results) != sarifResults || run.Results[0].Fingerprints.Own != r.Findings[700].ID {
+		t.Errorf("%d results, first %s", len(run.Results), run.Results[0].Fingerprints.Own)
+	}
+	last := run.Invocation[0].Notifications[len(run.Invocation[0].Notifications)-1]
+	if last.Message.Text != "Showing 5,000 of 6,000 findings, the gravest first; the JSON report has all." {
+		t.Error(last.Message.Text)
+	}
+	lines := 0
+	for line := range strings.Lines(out) {
+		if strings.Contains(line, `"ruleId":`) {
+			lines++
+		}
+	}
+	if lines != sarifResults {
+		t.Errorf("%d lines with a result", lines)
+	}
+	var z bytes.Buffer
+	w := gzip.NewWriter(&z)
+	if _, err := w.Write([]byte(out)); err != nil || w.Close() != nil {
+		t.Fatal(err)
+	}
+	if len(out) > 10<<20 || z.Len() > 1<<20 {
+		t.Errorf("%d bytes, %d compressed", len(out), z.Len())
+	}
+	small := readSARIF(t, large(3))
+	if small.Results[0].Suppressions != nil {
+		t.Error("a run without suppressions speaks of them")
 	}
 }

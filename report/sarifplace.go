@@ -14,6 +14,8 @@ type sarifView struct {
 	files  map[string]*Source // group → the first place that is known of its rules
 	inputs map[string]int     // path of a policy file → its number
 	plans  map[string]string  // id of a finding → the edit that answers it
+
+	suppressed bool // some findings are
 }
 
 func newSARIFView(r *Report) *sarifView {

@@ -19,10 +19,6 @@ type Content struct {
 	EndsLine bool   // the last byte is a line feed
 }
 
-// Expand returns the files that paths name, as [Read] would read them: ascending, and each
-// once.
-func Expand(paths []string) ([]string, error) { return expand(paths) }
-
 // ContentOf reads a file without decoding it and says what it holds. Prefix is the digest
 // of its first n bytes, decompressed, and empty if there are fewer. The error is an
 // [InputError].

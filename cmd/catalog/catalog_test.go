@@ -16,6 +16,7 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 
+	"github.com/sgadvise/sgadvise/cmd/lock"
 	"github.com/sgadvise/sgadvise/ingest"
 	"github.com/sgadvise/sgadvise/ingest/flow"
 	"github.com/sgadvise/sgadvise/ingest/store"
@@ -130,7 +131,7 @@ func (w *world) ingest() []string {
 // read returns what the logs themselves give, without those named.
 func (w *world) read(cfg store.Config, but ...string) (*store.Connections, *ingest.Report) {
 	w.t.Helper()
-	names, err := ingest.Expand([]string{w.logs})
+	names, err := ingest.Files([]string{w.logs})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -459,7 +460,7 @@ func TestSecondWriterIsTurnedAway(t *testing.T) {
 	s := w.open()
 	err := s.write(context.Background(), "test", now, func() error {
 		_, err := w.open().Ingest(context.Background(), []string{w.logs}, options())
-		var locked *LockedError
+		var locked *lock.HeldError
 		if !errors.As(err, &locked) || !strings.Contains(locked.Holder, fmt.Sprintf("process %d", os.Getpid())) || !strings.Contains(locked.Holder, "since 2030-01-02T03:04:05Z") {
 			t.Errorf("second writer: %v", err)
 		}

@@ -99,7 +99,7 @@ const (
 // Files are committed in batches. Once ctx ends, the files under way are read to their end,
 // what is whole is committed, and the error is the cause of ctx; the report then says what
 // was done. A file that cannot be used fails alone, see [Report.Failures]. The error is a
-// [LockedError] if another run writes.
+// HeldError of cmd/lock if another run writes.
 func (s *Store) Ingest(ctx context.Context, paths []string, opt Options) (*Report, error) {
 	if opt.Grace == 0 {
 		opt.Grace = defaultGrace
@@ -111,7 +111,7 @@ func (s *Store) Ingest(ctx context.Context, paths []string, opt Options) (*Repor
 	var names []string
 	if len(paths) > 0 || !opt.Rebuild {
 		var err error
-		if names, err = ingest.Expand(paths); err != nil {
+		if names, err = ingest.Files(paths); err != nil {
 			return report, err
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sgadvise/sgadvise/cmd/lock"
 	"github.com/sgadvise/sgadvise/ingest/store"
 )
 
@@ -62,11 +63,11 @@ func (s *Store) reading() error {
 
 // write runs f with the lock held, after removing what a run that was cut off has left.
 func (s *Store) write(ctx context.Context, command string, now time.Time, f func() error) error {
-	l, err := takeLock(s.dir, command, now)
+	l, err := lock.Take(filepath.Join(s.dir, lockFile), command, now)
 	if err != nil {
 		return err
 	}
-	defer l.release()
+	defer l.Release()
 	if s.db == nil {
 		if s.db, err = openDB(ctx, s.dir, true); err != nil {
 			s.db = nil

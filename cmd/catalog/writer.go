@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/sgadvise/sgadvise/cmd/lock"
 	"github.com/sgadvise/sgadvise/ingest/store"
 )
 
@@ -156,7 +157,7 @@ func (s *Store) writeSegments(list []*store.Segment, batch int64, part, workers 
 	}
 	if len(out) > 0 {
 		for dir := range dirs {
-			if err := syncDir(dir); err != nil {
+			if err := lock.SyncFolder(dir); err != nil {
 				return nil, err
 			}
 		}

@@ -81,8 +81,8 @@ type settings struct {
 
 func (f *analyzeFlags) settings() (settings, error) {
 	st := settings{analyzer: analyzer.DefaultOptions}
-	if len(f.logs) == 0 {
-		return st, usageError("no logs: give --logs PATH")
+	if !f.hasLogs() {
+		return st, usageError("no logs: give --logs PATH or --store DIR")
 	}
 	var err error
 	if st.from, st.to, err = f.check(); err != nil {

@@ -48,8 +48,8 @@ func (f *certifyFlags) run(cmd *cobra.Command, name string, s streams) error {
 	switch {
 	case err != nil:
 		return err
-	case len(f.logs) == 0:
-		return usageError("no logs: give --logs PATH")
+	case !f.hasLogs():
+		return usageError("no logs: give --logs PATH or --store DIR")
 	case name == "-" && (slices.Contains(f.logs, "-") || slices.Contains(f.policy, "-")):
 		return usageError("standard input cannot be read twice")
 	}

@@ -109,7 +109,7 @@ func (f *explainFlags) aboutFlow(ctx context.Context, past *policy.History, flow
 		return nil, unknownID(err)
 	}
 	var res *engine.Result
-	if len(f.logs) > 0 {
+	if f.hasLogs() {
 		if res, _, err = f.replay(ctx, past, from, to, s); err != nil {
 			return nil, err
 		}
@@ -127,7 +127,7 @@ func (f *explainFlags) aboutRule(ctx context.Context, past *policy.History, from
 	if f.top == 0 {
 		in.Top = -1
 	}
-	if len(f.logs) > 0 {
+	if f.hasLogs() {
 		res, read, err := f.replay(ctx, past, from, to, s)
 		if err != nil {
 			return nil, err

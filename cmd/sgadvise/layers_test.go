@@ -45,7 +45,6 @@ var doors = []struct {
 		"the catalogue of the store is its own affair; the rest of the program asks for days"},
 	{"database/sql", []string{"cmd/catalog"},
 		"the catalogue of the store is its own affair; the rest of the program asks for days"},
-	{"golang.org/x/sys", []string{"cmd/catalog"}, "the lock of the store, where there is no flock"},
 	{"os/exec", []string{"cmd"}, "nothing is run but what the owner of a scheduled job asks for"},
 	{"net$", nil, "nothing is fetched: logs and policies are files"},
 	{"net/http", nil, "nothing is fetched: logs and policies are files"},

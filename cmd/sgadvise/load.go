@@ -24,6 +24,7 @@ import (
 // a replay.
 type inputFlags struct {
 	logs, policy       []string
+	store              string   // folder; in place of logs
 	policyAt           []string // TIME=PATH
 	logFormat, columns string
 	from, to           string
@@ -41,6 +42,7 @@ func (f *inputFlags) registerPaths(fs *pflag.FlagSet) {
 	fs.SortFlags = false
 	f.given = fs.Changed
 	fs.StringArrayVar(&f.logs, "logs", nil, "flow logs to read (repeatable)")
+	fs.StringVar(&f.store, "store", "", "store to take the logs from, made by sgadvise ingest")
 	fs.StringArrayVar(&f.policy, "policy", nil, "policy exports to read, and records of changes (repeatable)")
 	fs.StringArrayVar(&f.policyAt, "policy-at", nil, "TIME=PATH: exports of an earlier time (repeatable)")
 }
@@ -73,24 +75,13 @@ func (f *inputFlags) check() (from, to time.Time, err error) {
 	if slices.Contains(f.logs, "-") && slices.Contains(f.policy, "-") {
 		return from, to, usageError("standard input cannot be both --logs and --policy")
 	}
-	if f.maxBadRows < 0 && f.given("max-bad-rows") {
-		return from, to, usageError("--max-bad-rows: %d is negative", f.maxBadRows)
-	}
-	if f.workers < 1 {
-		return from, to, usageError("--workers: %d is not positive", f.workers)
-	}
-	if !slices.Contains([]string{"auto", "plain", "none"}, f.progress) {
-		return from, to, usageError("--progress: %q is not auto, plain or none", f.progress)
-	}
-	if f.logFormat != "" {
-		if _, err := flowlog.ParseLogFormat(f.logFormat); err != nil {
-			return from, to, usageError("%v", err)
+	if f.store != "" {
+		if err := f.checkStore(); err != nil {
+			return from, to, err
 		}
 	}
-	if f.columns != "" {
-		if _, err := flowlog.ParseColumns(f.columns, flowlog.DefaultLayout()); err != nil {
-			return from, to, usageError("%v", err)
-		}
+	if err := f.checkReading(); err != nil {
+		return from, to, err
 	}
 	if from, err = timeFlag("from", f.from); err != nil {
 		return from, to, err
@@ -101,7 +92,31 @@ func (f *inputFlags) check() (from, to time.Time, err error) {
 	if !from.IsZero() && !to.IsZero() && !from.Before(to) {
 		return from, to, usageError("--from %s is not before --to %s", f.from, f.to)
 	}
-	return from, to, nil
+	return from, to, f.checkDays(from, to)
+}
+
+// checkReading finds what logs cannot be read with.
+func (f *inputFlags) checkReading() error {
+	if f.maxBadRows < 0 && f.given("max-bad-rows") {
+		return usageError("--max-bad-rows: %d is negative", f.maxBadRows)
+	}
+	if f.workers < 1 {
+		return usageError("--workers: %d is not positive", f.workers)
+	}
+	if !slices.Contains([]string{"auto", "plain", "none"}, f.progress) {
+		return usageError("--progress: %q is not auto, plain or none", f.progress)
+	}
+	if f.logFormat != "" {
+		if _, err := flowlog.ParseLogFormat(f.logFormat); err != nil {
+			return usageError("%v", err)
+		}
+	}
+	if f.columns != "" {
+		if _, err := flowlog.ParseColumns(f.columns, flowlog.DefaultLayout()); err != nil {
+			return usageError("%v", err)
+		}
+	}
+	return nil
 }
 
 // timeFlag reads the value of a flag that names a time; "" is the zero time.
@@ -169,23 +184,10 @@ func (f *inputFlags) replay(ctx context.Context, h *policy.History, from, to tim
 	if f.bounds != nil {
 		f.bounds(&cfg)
 	}
-	tally := store.NewTally(cfg)
-	show := newProgress(f.progress, f.quiet, s.err)
-	read, err := ingest.Read(ctx, f.logs, ingest.Options{
-		LogFormat:  f.logFormat,
-		LogFormats: logFormats(snap),
-		Columns:    f.columns,
-		Workers:    f.workers,
-		Strict:     f.strict,
-		MaxBadRows: f.maxBadRows,
-		Stdin:      s.in,
-		Progress:   show.update,
-	}, tally)
-	show.done()
+	conns, read, err := f.read(ctx, cfg, snap, s)
 	if err != nil {
 		return nil, nil, err
 	}
-	conns := tally.Finish()
 	if err := unusable(conns, snap, read); err != nil {
 		return nil, nil, err
 	}
@@ -194,6 +196,39 @@ func (f *inputFlags) replay(ctx context.Context, h *policy.History, from, to tim
 		return nil, nil, err
 	}
 	return res, read, nil
+}
+
+// read reads what --logs names, or takes it from the store.
+func (f *inputFlags) read(ctx context.Context, cfg store.Config, snap *policy.Snapshot, s streams) (*store.Connections, *ingest.Report, error) {
+	if f.store != "" {
+		return f.readStore(ctx, cfg)
+	}
+	tally := store.NewTally(cfg)
+	show := newProgress(f.progress, f.quiet, s.err)
+	opt := f.reading(snap, s)
+	opt.Progress = show.update
+	read, err := ingest.Read(ctx, f.logs, opt, tally)
+	show.done()
+	if err != nil {
+		return nil, nil, err
+	}
+	return tally.Finish(), read, nil
+}
+
+// reading returns how logs are to be read; snap may be nil.
+func (f *inputFlags) reading(snap *policy.Snapshot, s streams) ingest.Options {
+	opt := ingest.Options{
+		LogFormat:  f.logFormat,
+		Columns:    f.columns,
+		Workers:    f.workers,
+		Strict:     f.strict,
+		MaxBadRows: f.maxBadRows,
+		Stdin:      s.in,
+	}
+	if snap != nil {
+		opt.LogFormats = logFormats(snap)
+	}
+	return opt
 }
 
 // unusable says why nothing can be said of these logs and this policy at all.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -30,6 +31,7 @@ const (
 	exitInternal   = 5   // internal or I/O error
 	exitLocked     = 6   // another run is at work
 	exitInterrupt  = 130 // interrupted, nothing half-written
+	exitTerminate  = 143 // … by SIGTERM
 )
 
 // exitError is an error that knows its exit code. A nil cause says that everything
@@ -66,6 +68,8 @@ var commands = []func(streams) *cobra.Command{
 	newDiff,
 	newCertify,
 	newRemediate,
+	newIngest,
+	newStore,
 	newAudit,
 	newDoctor,
 	newSchedule,
@@ -112,7 +116,11 @@ the lock; 130 interrupted.`,
 	addConfig(root)
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return configure(cmd, s) }
 	ran, err := root.ExecuteContextC(ctx)
-	return report(reworded(err, ran), s.err)
+	code := report(reworded(err, ran), s.err)
+	if cause := context.Cause(ctx); code == exitInterrupt && cause != nil && cause.Error() == syscall.SIGTERM.String()+" signal received" {
+		return exitTerminate
+	}
+	return code
 }
 
 // report writes err for people and returns its exit code.

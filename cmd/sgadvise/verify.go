@@ -62,8 +62,8 @@ func (f *verifyFlags) run(cmd *cobra.Command, s streams) error {
 	switch {
 	case err != nil:
 		return err
-	case len(f.logs) == 0:
-		return usageError("no logs: give --logs PATH")
+	case !f.hasLogs():
+		return usageError("no logs: give --logs PATH or --store DIR")
 	case len(f.proposed) == 0:
 		return usageError("no proposed policy: give --proposed PATH")
 	case slices.Contains(f.proposed, "-") && (slices.Contains(f.policy, "-") || slices.Contains(f.logs, "-")):

@@ -82,7 +82,7 @@ const (
 func (w *DaysWorker) Add(b *Batch) {
 	w.out = *b
 	w.out.Names = nil
-	w.out.ids = nil
+	w.out.ids, w.out.Series = nil, nil
 	w.out.Interface = make([]uint32, 0, b.Len())
 	clear(w.here)
 	w.dayFrom, w.dayTo = 0, 0

@@ -29,6 +29,8 @@ type Options struct {
 	Now time.Time
 	// Command is how the run calls itself in the lock.
 	Command string
+	// BatchFiles is how many files are committed together at the most; 0: 2000.
+	BatchFiles int
 	// Grace is how long files under way may take after ctx has ended; 0: 20 s.
 	Grace time.Duration
 }
@@ -104,6 +106,9 @@ func (s *Store) Ingest(ctx context.Context, paths []string, opt Options) (*Repor
 	if opt.Grace == 0 {
 		opt.Grace = defaultGrace
 	}
+	if opt.BatchFiles == 0 {
+		opt.BatchFiles = batchFiles
+	}
 	if opt.Command == "" {
 		opt.Command = "ingest"
 	}
@@ -169,7 +174,7 @@ func (in *intake) run(ctx context.Context, names []string) error {
 		return err
 	}
 	for todo := plan.jobs; len(todo) > 0; {
-		batch := nextBatch(todo)
+		batch := nextBatch(todo, in.opt.BatchFiles)
 		todo = todo[len(batch):]
 		again, err := in.add(ctx, batch)
 		if err != nil {
@@ -194,12 +199,12 @@ func (in *intake) run(ctx context.Context, names []string) error {
 // nextBatch returns the jobs at the front of todo that are done together. Standard input
 // cannot be read twice, and so is alone; what holds the same as another file waits until
 // that is in the catalogue.
-func nextBatch(todo []*job) []*job {
+func nextBatch(todo []*job, most int) []*job {
 	var bytes int64
 	held := make(map[string]bool)
 	for i, j := range todo {
 		bytes += j.weight
-		if i > 0 && (bytes > batchBytes || i == batchFiles || j.path == stdin || todo[i-1].path == stdin || held[j.content]) {
+		if i > 0 && (bytes > batchBytes || i == most || j.path == stdin || todo[i-1].path == stdin || held[j.content]) {
 			return todo[:i]
 		}
 		held[j.content] = j.content != ""

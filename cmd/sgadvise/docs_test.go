@@ -139,8 +139,13 @@ func TestDocumentsNameWhatExists(t *testing.T) {
 	}
 	help := ""
 	for _, c := range commands {
-		text, _, _ := sgadvise(c(streams{}).Name(), "--help")
+		cmd := c(streams{})
+		text, _, _ := sgadvise(cmd.Name(), "--help")
 		help += text
+		for _, sub := range cmd.Commands() {
+			text, _, _ := sgadvise(cmd.Name(), sub.Name(), "--help")
+			help += text
+		}
 	}
 	for _, name := range documents(t) {
 		text, err := os.ReadFile(name)

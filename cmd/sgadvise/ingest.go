@@ -20,6 +20,7 @@ import (
 type ingestFlags struct {
 	inputFlags
 	rebuild bool
+	batch   int
 	format  string
 	now     string
 }
@@ -57,6 +58,8 @@ next run continues.`,
 	fs.StringVar(&f.columns, "columns", "", "column order of CSV without a header: 'version,account-id,…'")
 	fs.StringVar(&f.format, "format", "text", "text or json")
 	f.registerReading(fs)
+	fs.IntVar(&f.batch, "batch-files", 0, "files to commit together at the most")
+	_ = fs.MarkHidden("batch-files") // it is there
 	fs.StringVar(&f.now, "now", "", "the time that the store notes (RFC 3339; default: now)")
 	return cmd
 }
@@ -67,6 +70,8 @@ func (f *ingestFlags) run(ctx context.Context, paths []string, s streams) error 
 		return usageError("no store: give --store DIR")
 	case len(paths) == 0 && !f.rebuild:
 		return usageError("no logs: give PATH…, or --rebuild")
+	case f.batch < 0:
+		return usageError("--batch-files: %d is negative", f.batch)
 	case f.format != "text" && f.format != "json":
 		return usageError("--format: %q is not text or json", f.format)
 	case slices.Contains(paths, "-") && slices.Contains(f.policy, "-"):
@@ -99,7 +104,7 @@ func (f *ingestFlags) run(ctx context.Context, paths []string, s streams) error 
 	}
 	defer st.Close()
 	show := newProgress(f.progress, f.quiet, s.err)
-	opt := catalog.Options{Reading: f.reading(snap, s), Config: cfg, Rebuild: f.rebuild, Now: now, Command: "sgadvise ingest"}
+	opt := catalog.Options{Reading: f.reading(snap, s), Config: cfg, Rebuild: f.rebuild, Now: now, Command: "sgadvise ingest", BatchFiles: f.batch}
 	opt.Reading.Progress = show.update
 	report, err := st.Ingest(ctx, paths, opt)
 	show.done()

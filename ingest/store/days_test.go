@@ -110,10 +110,24 @@ func daysOf(cfg Config, recs []flow.Record) []*Segment {
 	d := NewDays(cfg)
 	w := []*DaysWorker{d.Worker(), d.Worker()}
 	var b Batch
+	var names []string
+	series := new(Series)
 	for i, part := range slices.Collect(slices.Chunk(recs, 37)) {
 		b.Reset()
 		for _, r := range part {
 			b.AppendRow(r)
+		}
+		if i%2 == 0 {
+			// As decoders do: one list of names that grows.
+			for _, name := range b.Names {
+				if !slices.Contains(names, name) {
+					names = append(names, name)
+				}
+			}
+			for j, n := range b.Interface {
+				b.Interface[j] = uint32(slices.Index(names, b.Names[n]))
+			}
+			b.Names, b.Series = slices.Clone(names), series
 		}
 		if !slices.ContainsFunc(part, func(r flow.Record) bool { return r.Direction != 0 }) {
 			b.Direction = b.Direction[:0]

@@ -75,6 +75,7 @@ var jobs = []string{"analyze", "audit", "doctor"}
 // Settings are all there are, in the order in which they are documented.
 var Settings = []Setting{
 	{Name: "logs", Kind: Paths, Not: []string{"explain", "certify"}},
+	{Name: "store", Kind: Path, Not: []string{"explain", "certify"}},
 	{Name: "policy", Kind: Paths, Not: []string{"certify"}},
 	{Name: "policy-at", Kind: Dated, Not: []string{"certify"}},
 	{Name: "from", Kind: Text, Only: jobs},

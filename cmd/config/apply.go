@@ -82,7 +82,7 @@ func Apply(command string, flags *pflag.FlagSet, file *File, getenv func(string)
 	}
 	for i := range values {
 		v := &values[i]
-		if v.From == FromFlag || v.From == FromDefault || outdone(v, values) {
+		if v.From == FromFlag || v.From == FromDefault || outdone(command, v, values) {
 			continue
 		}
 		s := find(v.Name)
@@ -113,18 +113,22 @@ func Apply(command string, flags *pflag.FlagSet, file *File, getenv func(string)
 var rank = map[string]int{FromFlag: 0, FromEnvironment: 1, FromFile: 2, FromDefault: 3}
 
 // outdone reports whether a setting that takes the place of v is said at least as
-// directly.
-func outdone(v *Value, all []Value) bool {
+// directly, or one that v would take the place of is said more directly.
+func outdone(command string, v *Value, all []Value) bool {
 	for i := range all {
-		if o := &all[i]; slices.Contains(find(o.Name).Over, v.Name) && o.From != FromDefault && rank[o.From] <= rank[v.From] {
-			return true
-		}
-		// The other way round: what it would take the place of is said more directly.
-		if o := &all[i]; slices.Contains(find(v.Name).Over, o.Name) && rank[o.From] < rank[v.From] {
+		o := &all[i]
+		if replaces(command, o.Name, v.Name) && o.From != FromDefault && rank[o.From] <= rank[v.From] ||
+			replaces(command, v.Name, o.Name) && rank[o.From] < rank[v.From] {
 			return true
 		}
 	}
 	return false
+}
+
+// replaces reports whether the setting a takes the place of b.
+func replaces(command, a, b string) bool {
+	s := find(a)
+	return slices.Contains(s.Over, b) && !slices.Contains(s.With, command)
 }
 
 // splitList reads the values of a list from the environment: they are parted by commas.

@@ -55,6 +55,7 @@ type Setting struct {
 	Only []string // the commands it speaks to; nil: all that have the flag
 	Not  []string // commands that have the flag for something else
 	Over []string // settings that it takes the place of, where they are said no more directly
+	With []string // commands in which it goes beside them all the same
 }
 
 // Variable is the name of the setting in the environment.
@@ -75,7 +76,7 @@ var jobs = []string{"analyze", "audit", "doctor"}
 // Settings are all there are, in the order in which they are documented.
 var Settings = []Setting{
 	{Name: "logs", Kind: Paths, Not: []string{"explain", "certify"}},
-	{Name: "store", Kind: Path, Not: []string{"explain", "certify"}},
+	{Name: "store", Kind: Path, Not: []string{"explain", "certify"}, Over: []string{"logs", "log-format", "columns"}, With: []string{"audit", "doctor", "ingest"}},
 	{Name: "policy", Kind: Paths, Not: []string{"certify"}},
 	{Name: "policy-at", Kind: Dated, Not: []string{"certify"}},
 	{Name: "from", Kind: Text, Only: jobs},

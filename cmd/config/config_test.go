@@ -17,6 +17,7 @@ func flags(t *testing.T, args ...string) *pflag.FlagSet {
 	t.Helper()
 	fs := pflag.NewFlagSet("analyze", pflag.ContinueOnError)
 	fs.StringArray("logs", nil, "")
+	fs.String("store", "", "")
 	fs.StringArray("policy", nil, "")
 	fs.StringArray("policy-at", nil, "")
 	fs.String("mode", "tighten", "")
@@ -58,6 +59,7 @@ func TestTheMoreDirectSourceWins(t *testing.T) {
 	}
 	want := []string{
 		"logs=dir/a, /b/*.gz, - file dir/sgadvise.yaml:4",
+		"store= default ",
 		"policy=x, y environment SGADVISE_POLICY",
 		"policy-at=2026-01-01=dir/old file dir/sgadvise.yaml:10",
 		"from=2026-01-02 file dir/sgadvise.yaml:9",
@@ -189,6 +191,39 @@ func TestSettingsSpeakOnlyToTheirCommands(t *testing.T) {
 	}
 	if fs.Changed("logs") || fs.Changed("mode") {
 		t.Error("flags were set that are not explain's")
+	}
+}
+
+// TestAStoreTakesThePlaceOfLogs tries every way to say both.
+func TestAStoreTakesThePlaceOfLogs(t *testing.T) {
+	for _, c := range []struct {
+		command     string
+		args        []string
+		env, body   string
+		logs, store string
+	}{
+		{"analyze", nil, "", "logs: a\nstore: s\nlog-format: x", "", "s"},
+		{"audit", nil, "", "logs: a\nstore: s\nlog-format: x", "a", "s"},
+		{"analyze", []string{"--logs=f"}, "", "logs: a\nstore: s", "f", ""},
+		{"analyze", []string{"--store=f"}, "", "logs: a\nstore: s", "", "f"},
+		{"analyze", nil, "SGADVISE_LOGS=e", "store: s", "e", ""},
+		{"analyze", nil, "SGADVISE_STORE=e", "logs: a", "", "e"},
+		{"analyze", []string{"--logs=f"}, "SGADVISE_STORE=e", "", "f", ""},
+		{"audit", []string{"--logs=f"}, "SGADVISE_STORE=e", "logs: a", "f", "e"},
+	} {
+		file, err := Parse("f.yaml", []byte(c.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fs := flags(t, c.args...)
+		if _, err := Apply(c.command, fs, file, environment(c.env)); err != nil {
+			t.Fatal(err)
+		}
+		logs, _ := fs.GetStringArray("logs")
+		store, _ := fs.GetString("store")
+		if format, _ := fs.GetString("log-format"); strings.Join(logs, ",") != c.logs || store != c.store || c.command == "analyze" && c.store != "" && format != "" {
+			t.Errorf("%+v: logs %v, store %q, format %q", c, logs, store, format)
+		}
 	}
 }
 

@@ -27,6 +27,9 @@ type auditFlags struct {
 	prometheus          string
 	onFinish            string
 
+	sources []string // logs that the store is fed from
+	folder  string   // of the store
+
 	stop func(step string) error // for tests: ends the run before a step as a crash would
 }
 
@@ -35,8 +38,8 @@ func newAudit(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "audit --config sgadvise.yaml",
 		Short: "The scheduled job: analyze, compare with the last run, write reports, gate",
-		Long: `Audit is one run of a job that nobody watches. It analyzes what the configuration file
-names, compares the outcome with the last run, says whether anything broke since rules
+		Long: `Audit is one run of a job that nobody watches. It adds what is new to the store, if there
+is one, analyzes what the configuration file names, compares the outcome with the last run, says whether anything broke since rules
 were taken away, replaces the reports, and keeps what it found in the history. A run that
 fails leaves the reports of the last good one where they are.
 
@@ -98,7 +101,15 @@ func (f *auditFlags) prepare() (settings, error) {
 	if err := f.noneTwice(); err != nil {
 		return st, err
 	}
+	// With a store the logs are what it is fed from, and that is no contradiction.
+	f.sources, f.folder = f.logs, f.store
+	if f.store != "" && len(f.logs) > 0 {
+		f.store = ""
+	}
 	st, err := f.settings()
+	if f.store = f.folder; f.store != "" {
+		f.logs = nil
+	}
 	if err == nil && f.window > 0 && st.from.IsZero() {
 		// Whole days, so that runs at different hours of a day look at the same.
 		st.from = st.now.UTC().Truncate(24*time.Hour).AddDate(0, 0, -f.window)
@@ -196,6 +207,9 @@ func (a *auditRun) once(ctx context.Context) error {
 		return &exitError{code: exitInternal, cause: err}
 	}
 	if err := a.keepPolicy(); err != nil {
+		return err
+	}
+	if err := a.feed(ctx, false); err != nil {
 		return err
 	}
 	if err := f.step("analysis"); err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/sgadvise/sgadvise/analyzer/change"
 	"github.com/sgadvise/sgadvise/cmd/history"
+	"github.com/sgadvise/sgadvise/ingest/store"
 	reports "github.com/sgadvise/sgadvise/report"
 )
 
@@ -24,6 +26,15 @@ const trendRuns = 120
 // watched rules put back and not without them.
 func (a *auditRun) analyze(ctx context.Context) ([]change.Connection, error) {
 	done, err := a.f.perform(ctx, &a.st, a.s)
+	var bounds *store.BoundsError
+	if errors.As(err, &bounds) && len(a.f.sources) > 0 {
+		// The policy tells apart what the days of the store do not.
+		a.note("the days of the store were made again: %v", bounds)
+		if err := a.feed(ctx, true); err != nil {
+			return nil, err
+		}
+		done, err = a.f.perform(ctx, &a.st, a.s)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sgadvise/sgadvise/cmd/catalog"
 	"github.com/sgadvise/sgadvise/cmd/config"
 	"github.com/sgadvise/sgadvise/cmd/history"
 	"github.com/sgadvise/sgadvise/cmd/lock"
@@ -34,9 +36,15 @@ func (f *doctorFlags) examine(d *diagnosis, c configured, s streams) {
 	for _, name := range config.Unknown(os.Environ()) {
 		d.add("settings", statusWarn, "%s in the environment is no setting", name)
 	}
-	st, err := f.settings()
-	if f.history != "" { // else it is analyze that is looked at
+	var st settings
+	var err error
+	if f.history != "" {
 		st, err = f.prepare()
+	} else { // it is analyze that is looked at
+		if f.store != "" {
+			f.folder, f.sources, f.logs = f.store, f.logs, nil
+		}
+		st, err = f.settings()
 	}
 	if err != nil {
 		d.add("settings", statusFail, "%s", config.Reword(err.Error(), c.values))
@@ -52,6 +60,7 @@ func (f *doctorFlags) examine(d *diagnosis, c configured, s streams) {
 	examineClock(d, now, newest)
 	f.examineOutputs(d)
 	f.examineHistory(d)
+	f.examineStore(d)
 }
 
 func (f *doctorFlags) examinePolicy(d *diagnosis, s streams) {
@@ -76,10 +85,14 @@ func (f *doctorFlags) examinePolicy(d *diagnosis, s streams) {
 
 // examineLogs opens every file and returns the time of the newest.
 func (f *doctorFlags) examineLogs(d *diagnosis) (newest time.Time) {
-	if len(f.logs) == 0 || slices.Contains(f.logs, "-") {
+	logs := f.logs
+	if f.folder != "" {
+		logs = f.sources
+	}
+	if len(logs) == 0 || slices.Contains(logs, "-") {
 		return newest
 	}
-	files, err := ingest.Files(f.logs)
+	files, err := ingest.Files(logs)
 	if err != nil {
 		d.add("logs", statusFail, "%v", err)
 		return newest
@@ -159,7 +172,44 @@ func (f *doctorFlags) examineHistory(d *diagnosis) {
 	} else if n := len(lines); n > 0 {
 		d.add("history", statusOK, "%s, the last at %s: %s", plural(n, "run", "runs"), stamp(lines[n-1].Started), lines[n-1].Status())
 	}
-	l, err := lock.Take(filepath.Join(f.history, history.LockFile), "sgadvise doctor", time.Now())
+	examineLock(d, filepath.Join(f.history, history.LockFile))
+}
+
+// examineStore looks at the store and at its lock.
+func (f *doctorFlags) examineStore(d *diagnosis) {
+	dir := f.folder
+	if dir == "" {
+		return
+	}
+	st, err := catalog.Open(context.Background(), dir)
+	if err != nil {
+		d.add("store", statusFail, "%s: %v", dir, err)
+		return
+	}
+	defer st.Close()
+	switch {
+	case !st.Exists() && len(f.sources) > 0:
+		d.add("store", statusOK, "%s will be made by the first run", dir)
+		return
+	case !st.Exists():
+		d.add("store", statusFail, "%s: no store here, and no logs to make one from", dir)
+		return
+	}
+	info, err := st.Info(context.Background())
+	if err != nil {
+		d.add("store", statusFail, "%s: %v", dir, err)
+		return
+	}
+	d.add("store", statusOK, "%s to %s, %s of %s, %s", info.From, info.To, plural(int(info.Records), "record", "records"), plural(info.Files, "file", "files"), size(info.Bytes))
+	if len(f.sources) > 0 {
+		examineFolder(d, "store", dir)
+		examineLock(d, filepath.Join(dir, catalog.LockFile))
+	}
+}
+
+// examineLock tries to take a lock.
+func examineLock(d *diagnosis, path string) {
+	l, err := lock.Take(path, "sgadvise doctor", time.Now())
 	var held *lock.HeldError
 	switch {
 	case errors.As(err, &held):
@@ -168,7 +218,7 @@ func (f *doctorFlags) examineHistory(d *diagnosis) {
 		d.add("lock", statusFail, "%v", namedPath(err))
 	default:
 		l.Release()
-		d.add("lock", statusOK, "no run is at work")
+		d.add("lock", statusOK, "%s: no run is at work", filepath.Dir(path))
 	}
 }
 

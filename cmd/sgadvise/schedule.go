@@ -149,11 +149,8 @@ func (f *scheduleFlags) fill(scheduler string) error {
 
 // writtenFolders are the folders that an audit with this configuration writes to.
 func writtenFolders(file *config.File) ([]string, error) {
-	var out []string
-	for _, dir := range append(file.Values("store"), file.Values("history")...) {
-		out = append(out, dir)
-	}
-	for _, name := range append(file.Values("export"), file.Values("prometheus")...) {
+	out := slices.Concat(file.Values("store"), file.Values("history"))
+	for _, name := range slices.Concat(file.Values("export"), file.Values("changes"), file.Values("prometheus")) {
 		out = append(out, filepath.Dir(name))
 	}
 	for i := range out {

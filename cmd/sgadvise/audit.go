@@ -169,7 +169,7 @@ func audit(ctx context.Context, f *auditFlags, c configured, s streams) error {
 		}
 		return err
 	}
-	err = a.finish(context.WithoutCancel(ctx), err)
+	err = a.finish(ctx, err)
 	if a.hist != nil {
 		a.hist.Close()
 	}

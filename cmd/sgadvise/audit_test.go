@@ -102,6 +102,19 @@ func TestASecondAuditLeavesTheFirstAlone(t *testing.T) {
 	}
 }
 
+func TestATerminatedAuditSaysSo(t *testing.T) {
+	run := nightly(t)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(errors.New("terminated signal received")) // as the signal package words it
+	run(ctx, 10, "", "--store", "store")
+	if l := lastLine(t); l.Exit != exitTerminate || l.Status() != "interrupted" {
+		t.Errorf("the line is %+v", l)
+	}
+	if doc := finishedAs(t); doc.Exit != exitTerminate || doc.Status != "interrupted" {
+		t.Errorf("somebody was told %+v", doc)
+	}
+}
+
 func TestAnInterruptedAuditSaysSo(t *testing.T) {
 	run := nightly(t)
 	if code, errs := run(t.Context(), 10, ""); code != 0 {

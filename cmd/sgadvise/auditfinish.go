@@ -43,7 +43,9 @@ func (a *auditRun) finish(ctx context.Context, err error) error {
 	code := exitOK
 	if err != nil {
 		code, _ = codeOf(err)
+		code = terminated(ctx, code)
 	}
+	ctx = context.WithoutCancel(ctx) // what is left to do is done
 	a.line.Exit = code
 	a.line.Seconds = float64(time.Since(a.started).Milliseconds()) / 1000
 	if text := causeText(err); text != "" {

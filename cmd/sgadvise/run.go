@@ -117,6 +117,11 @@ the lock; 130 interrupted.`,
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return configure(cmd, s) }
 	ran, err := root.ExecuteContextC(ctx)
 	code := report(reworded(err, ran), s.err)
+	return terminated(ctx, code)
+}
+
+// terminated tells SIGTERM from other interruptions.
+func terminated(ctx context.Context, code int) int {
 	if cause := context.Cause(ctx); code == exitInterrupt && cause != nil && cause.Error() == syscall.SIGTERM.String()+" signal received" {
 		return exitTerminate
 	}

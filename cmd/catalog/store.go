@@ -160,8 +160,12 @@ func scan[T any](rows *sql.Rows, one func(*T) error) ([]T, error) {
 // knowledge is what a store was told of policies so far: rows are kept so that any of them
 // can be told apart.
 type knowledge struct {
-	Bounds []uint16           `json:"port_bounds"`
+	Bounds []uint16           `json:"port_bounds"` // that any rule has
 	Cuts   map[string][]int64 `json:"cuts"`
+	// Sides are what rules tell apart of the interfaces that they decide about; many
+	// interfaces have the same.
+	Sides  []store.SideBounds `json:"sides"`
+	SideOf map[string]int     `json:"side_of"`
 }
 
 const knowledgeName = "knowledge"
@@ -181,12 +185,46 @@ func readKnowledge(ctx context.Context, q querier) (knowledge, error) {
 
 // learn adds what cfg tells apart.
 func (k *knowledge) learn(cfg store.Config) {
+	k.learnSides(cfg)
 	k.Bounds = union(k.Bounds, cfg.PortBounds)
 	for id, cuts := range cfg.Cuts {
 		if k.Cuts == nil {
 			k.Cuts = make(map[string][]int64)
 		}
 		k.Cuts[id] = union(k.Cuts[id], cuts)
+	}
+}
+
+// learnSides adds what cfg tells apart of each interface. For those of which it does not
+// say it, all of its bounds count; so do all former ones for an interface that is new here.
+func (k *knowledge) learnSides(cfg store.Config) {
+	if len(cfg.PortBounds) == 0 && len(cfg.Ports) == 0 {
+		return
+	}
+	now := make(map[string]store.SideBounds)
+	for id, n := range k.SideOf {
+		b, ok := cfg.Ports[id]
+		if !ok {
+			b = store.SideBounds{Local: cfg.PortBounds, Remote: cfg.PortBounds}
+		}
+		now[id] = store.SideBounds{Local: union(k.Sides[n].Local, b.Local), Remote: union(k.Sides[n].Remote, b.Remote)}
+	}
+	for id, b := range cfg.Ports {
+		if _, ok := now[id]; !ok {
+			now[id] = store.SideBounds{Local: union(k.Bounds, b.Local), Remote: union(k.Bounds, b.Remote)}
+		}
+	}
+	k.Sides, k.SideOf = nil, make(map[string]int)
+	known := make(map[string]int)
+	for _, id := range slices.Sorted(maps.Keys(now)) {
+		key := fmt.Sprint(now[id])
+		n, ok := known[key]
+		if !ok {
+			n = len(k.Sides)
+			known[key] = n
+			k.Sides = append(k.Sides, now[id])
+		}
+		k.SideOf[id] = n
 	}
 }
 
@@ -201,7 +239,11 @@ func (k *knowledge) write(ctx context.Context, q querier) error {
 
 // config returns the Config of rows to keep.
 func (k *knowledge) config(workers int) store.Config {
-	return store.Config{PortBounds: k.Bounds, Cuts: maps.Clone(k.Cuts), Workers: workers}
+	cfg := store.Config{PortBounds: k.Bounds, Cuts: maps.Clone(k.Cuts), Workers: workers, Ports: make(map[string]store.SideBounds)}
+	for id, n := range k.SideOf {
+		cfg.Ports[id] = k.Sides[n]
+	}
+	return cfg
 }
 
 // union returns the numbers of a and b, ascending and each once.

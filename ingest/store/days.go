@@ -20,7 +20,7 @@ const maxOpenDays = 4096
 // Days reduces records to rows as a [Tally] does, but keeps apart what a later reader may
 // want apart: the days on which records start, those that end on the next day, and
 // whatever the policy of that reader will decide. It knows no policy beyond Config's
-// PortBounds and Cuts, which may be finer than those of the reader; see [Restorer].
+// PortBounds, Ports and Cuts, which may be finer than those of the reader; see [Restorer].
 //
 // It works by giving each part of an interface a name of its own, so that a Tally, which
 // tells rows apart by interface, does the rest.
@@ -30,9 +30,16 @@ type Days struct {
 	workers int
 }
 
-// NewDays returns an empty Days. It heeds PortBounds, Cuts and Workers of cfg.
+// NewDays returns an empty Days. It heeds PortBounds, Ports, Cuts and Workers of cfg.
 func NewDays(cfg Config) *Days {
-	return &Days{tally: NewTally(Config{PortBounds: cfg.PortBounds, Workers: cfg.Workers}), cuts: cfg.Cuts}
+	return &Days{tally: newDaysTally(cfg), cuts: cfg.Cuts}
+}
+
+// newDaysTally returns a Tally whose interfaces are parts of days.
+func newDaysTally(cfg Config) *Tally {
+	t := NewTally(Config{PortBounds: cfg.PortBounds, Ports: cfg.Ports, Workers: cfg.Workers})
+	t.ports.parts = make(map[string]sidePorts)
+	return t
 }
 
 // Worker returns a new way to add batches to d, for one goroutine. Worker itself is safe

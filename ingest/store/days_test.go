@@ -166,6 +166,9 @@ func readerConfig(rng *rand.Rand) Config {
 		cfg.Cuts = map[string][]int64{"eni-1": {19_001*secondsPerDay - 30, 19_001*secondsPerDay + 4000}, "eni-2": {19_002 * secondsPerDay}}
 	}
 	if rng.IntN(2) == 0 {
+		cfg.Ports = map[string]SideBounds{"eni-0": {Local: []uint16{3306, 3307}, Remote: []uint16{50051}}, "eni-3": {Remote: []uint16{32768}}}
+	}
+	if rng.IntN(2) == 0 {
 		cfg.From = int64(19_000+rng.IntN(2)) * secondsPerDay
 	}
 	if rng.IntN(2) == 0 {
@@ -191,6 +194,9 @@ func TestStoredDaysGiveTheRowsOfTheRecords(t *testing.T) {
 
 		// Finer bounds than asked for, and three stores of a part each.
 		keep := Config{PortBounds: append([]uint16{1024, 8080, 40001, 61000}, cfg.PortBounds...), Cuts: cfg.Cuts}
+		if cfg.Ports != nil && rng.IntN(2) == 0 {
+			keep.Ports = map[string]SideBounds{"eni-0": {Local: []uint16{443, 3306, 3307}, Remote: []uint16{50051, 60999}}}
+		}
 		a, b := rng.IntN(len(recs)), rng.IntN(len(recs))
 		a, b = min(a, b), max(a, b)
 		segs := slices.Concat(daysOf(keep, recs[:a]), daysOf(keep, recs[a:b]), daysOf(keep, recs[b:]))

@@ -191,6 +191,9 @@ type portSets struct {
 	cfg    Config
 	others sidePorts // of interfaces without bounds of their own
 	sets   map[string]portClasses
+	// Where the names are those of parts of days: the classes of the interfaces so far. nil
+	// elsewhere.
+	parts map[string]sidePorts
 }
 
 func newPortSets(cfg Config) *portSets {
@@ -199,6 +202,19 @@ func newPortSets(cfg Config) *portSets {
 }
 
 func (s *portSets) of(name string) sidePorts {
+	if s.parts != nil {
+		name = parsePart(name).iface
+		p, ok := s.parts[name]
+		if !ok {
+			p = s.make(name)
+			s.parts[name] = p
+		}
+		return p
+	}
+	return s.make(name)
+}
+
+func (s *portSets) make(name string) sidePorts {
 	b, ok := s.cfg.Ports[name]
 	if !ok {
 		return s.others

@@ -55,11 +55,11 @@ func NewRestorer(cfg Config) (*Restorer, error) {
 }
 
 // NewCompactor returns a Restorer whose [Restorer.Segments] are those of the segments that
-// are added: rows that are the same become one. It heeds PortBounds, Cuts and Workers of
+// are added: rows that are the same become one. It heeds PortBounds, Ports, Cuts and Workers of
 // cfg, which should be the union of what the segments were made with.
 func NewCompactor(cfg Config) *Restorer {
 	cfg.Local, cfg.From, cfg.To = nil, 0, 0
-	return &Restorer{cfg: cfg, tally: NewTally(Config{PortBounds: cfg.PortBounds, Workers: cfg.Workers}), keep: true, cover: make(map[int32][]DayCoverage)}
+	return &Restorer{cfg: cfg, tally: newDaysTally(cfg), keep: true, cover: make(map[int32][]DayCoverage)}
 }
 
 // Wants reports whether any row of a segment of day can lie in the window.
@@ -133,7 +133,7 @@ func (w *RestoreWorker) Rows(day int32, names []string, rows []Kept) {
 		if w.r.keep {
 			id := w.w.id(w.r.partOf(day, names[k.Interface], k).name())
 			w.w.ifaces[id].saw(k.First, k.Last) // else the part would not count as seen
-			w.row(id, k, &w.r.tally.ports.others, nil)
+			w.row(id, k, &w.w.ifaces[id].ports, nil)
 			continue
 		}
 		if day != OddDay && !w.r.within(day, k.Over) {

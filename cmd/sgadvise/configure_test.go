@@ -86,7 +86,7 @@ func TestConfigurationDocumentListsEverySetting(t *testing.T) {
 			if len(of) == 0 {
 				usage = flag.Usage
 			}
-			of = append(of, "`"+c.Name()+"`")
+			of = append(of, "`"+c.CommandPath()+"`")
 		}
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", s.Name, s.Kind, strings.Join(of, ", "), strings.ReplaceAll(usage, "|", `\|`))
 	}

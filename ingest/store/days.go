@@ -25,9 +25,8 @@ const maxOpenDays = 4096
 // It works by giving each part of an interface a name of its own, so that a Tally, which
 // tells rows apart by interface, does the rest.
 type Days struct {
-	tally   *Tally
-	cuts    map[string][]int64
-	workers int
+	tally *Tally
+	cuts  map[string][]int64
 }
 
 // NewDays returns an empty Days. It heeds PortBounds, Ports, Cuts and Workers of cfg.

@@ -309,7 +309,8 @@ func (r *roller) apply() {
 
 // foldRows puts the rows of s together that are of one prefix at the level.
 func (r *roller) foldRows(s *serviceRows, level uint8) {
-	for a, b := s.from, s.from; a < s.end; a = b {
+	var b int
+	for a := s.from; a < s.end; a = b {
 		k := r.at(a)
 		first, free := r.classes.fold(k.remote, level)
 		for b = a + 1; b < s.end; b++ {

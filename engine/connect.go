@@ -80,7 +80,7 @@ func (w *worker) credit(p *part, i int32, es []entry) Connection {
 		}
 		if cut && n == 0 {
 			x := e.reading(&r)
-			j := w.request(&w.e.paths.tables[w.e.paths.class[i]], e.proto, &x)
+			j := w.request(w.e.paths.of(i), e.proto, &x)
 			c.Verdict, c.GroupVerdict = j.all, j.stateful
 		}
 		if !cut {
@@ -136,14 +136,14 @@ func (w *worker) mark(t *[2]compiled, r *store.Row, x *orient.Reading, certain b
 	case r.Action == flow.Accept:
 		m.accepted(request, certain)
 	case !x.IsReply():
-		m.rejected(request, t[side(x.Opener)].stages, certain)
+		m.rejected(request, t[side(x.Opener)].stateful, certain)
 	}
 	if x.IsReply() {
 		packet := w.packet(t, r.Proto, x)
 		if r.Action == flow.Accept {
 			m.accepted(packet, certain)
 		} else if request.stateful != policy.Denied {
-			m.rejected(packet, t[side(x.Packet)].stages, certain && request.stateful == policy.Allowed)
+			m.rejected(packet, t[side(x.Packet)].stateful, certain && request.stateful == policy.Allowed)
 		}
 	}
 }
@@ -187,10 +187,10 @@ func (m *marks) perhaps(ids []int32, not policy.Action) {
 // would have allowed, since otherwise nothing tells which of the two rejected. A rule is
 // decisive if without it the verdict of the path would change: not where another stage
 // denies as well.
-func (m *marks) rejected(j *judgement, stages []policy.Stage, certain bool) {
+func (m *marks) rejected(j *judgement, stateful []bool, certain bool) {
 	for n := range j.out.Stages {
 		st := &j.out.Stages[n]
-		if st.Skipped || st.Verdict == policy.Allowed || !stages[st.Stage].Stateful && j.stateful == policy.Denied {
+		if st.Skipped || st.Verdict == policy.Allowed || !stateful[st.Stage] && j.stateful == policy.Denied {
 			continue
 		}
 		m.perhaps(st.Possible, policy.Allow)

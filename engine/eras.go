@@ -69,7 +69,7 @@ func (w *worker) tables(i int32, era uint32) []*[2]compiled {
 	era = min(era, uint32(len(w.era.tables)-1))
 	if w.era.tables[era] == nil {
 		if h.IsPresent(id, int(era)) {
-			w.era.tables[era] = []*[2]compiled{&w.e.paths.tables[w.e.paths.class[i]]}
+			w.era.tables[era] = []*[2]compiled{w.e.paths.of(i)}
 		} else {
 			for _, p := range h.Paths(id, int(era)) {
 				w.era.tables[era] = append(w.era.tables[era], w.e.paths.compilePast(p))
@@ -84,13 +84,13 @@ func (w *worker) tables(i int32, era uint32) []*[2]compiled {
 func (p *paths) compilePast(past policy.Paths) *[2]compiled {
 	var t [2]compiled
 	for d := range past {
-		t[d].stages = past[d]
+		t[d].stateful = statefulOf(past[d])
 		defaults := make(map[policy.Ref]policy.Action)
 		for _, st := range past[d] {
 			defaults[st.DefaultRef] = st.Default
 		}
 		t[d].table = classify.Compile(past[d], func(r policy.Ref) (int32, bool) {
-			id, ok := p.ids[r]
+			id, ok := p.id(r)
 			if action, is := defaults[r]; ok && is && p.rules[id].Action != action {
 				ok = false // the stage ended otherwise then
 			}
@@ -106,7 +106,7 @@ func (p *paths) compilePast(past policy.Paths) *[2]compiled {
 // judge disposes of r under one reading by the paths that were in force.
 func (w *worker) judge(i int32, r *store.Row, x *orient.Reading) (flow.Disposition, string) {
 	if !w.e.cut(i) {
-		return w.read(&w.e.paths.tables[w.e.paths.class[i]], i, r, x)
+		return w.read(w.e.paths.of(i), i, r, x)
 	}
 	_, d, cause := w.inForce(i, r, x)
 	return d, cause
@@ -183,7 +183,7 @@ type dated struct {
 // the row that are not there now, and whether the rules of its time did, whichever of those that may have been in force. opened
 // says that the opening of such a connection was seen at that time, or need not show.
 func (w *worker) markEras(i int32, e *dated, r *store.Row, opened bool) (former, carried bool) {
-	now := &w.e.paths.tables[w.e.paths.class[i]]
+	now := w.e.paths.of(i)
 	ts, _, _ := w.inForce(i, r, &e.reading)
 	carried = !slices.ContainsFunc(ts, func(t *[2]compiled) bool { return !w.allows(t, i, r, &e.reading) })
 	if len(ts) == 1 && ts[0] == now && opened {

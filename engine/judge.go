@@ -12,19 +12,49 @@ import (
 	"github.com/sgadvise/sgadvise/ingest/flow"
 )
 
-// paths are the compiled paths of a snapshot: one pair for each distinct set of
-// groups, network ACL and subnet, not for each interface.
+// paths are the paths of a snapshot: one pair for each distinct set of groups, network ACL
+// and subnet, not for each interface. They are compiled when they are asked for, and given
+// up behind the last interface that has them: a policy may have tens of thousands.
 type paths struct {
-	class  []int32 // interface index → index into tables
-	tables [][2]compiled
-	rules  []*policy.Rule // by rule id: declared rules first, then implicit ones by ref
-	ids    map[policy.Ref]int32
+	snap     *policy.Snapshot
+	class    []int32 // interface index → index into sets
+	sets     []pathSet
+	rules    []*policy.Rule // by rule id: declared rules first, then implicit ones by ref
+	implicit map[policy.Ref]int32
+	tabling  tabling
 }
+
+// pathSet is the paths of the interfaces that have the same.
+type pathSet struct {
+	first  *policy.Interface // one of them
+	rows   int               // of the store, of all of them
+	left   atomic.Int32      // how many of them are not replayed yet
+	once   sync.Once
+	tables [2]compiled
+}
+
+// tabling says which tables paths get.
+type tabling uint8
+
+const (
+	byRows    tabling = iota // whichever takes less time for the rows that there are
+	alwaysTry                // see classify.Try
+	neverTry                 // see classify.Compile
+	tryPerRow = 2            // a row takes as long to try on a path as this many parts of the path to compile
+)
 
 // compiled is one path in one direction.
 type compiled struct {
-	stages []policy.Stage
-	table  *classify.Table
+	stateful []bool // by stage
+	table    *classify.Table
+}
+
+func statefulOf(path []policy.Stage) []bool {
+	out := make([]bool, len(path))
+	for i := range path {
+		out[i] = path[i].Stateful
+	}
+	return out
 }
 
 func side(d flow.Direction) int {
@@ -34,45 +64,60 @@ func side(d flow.Direction) int {
 	return 0
 }
 
-// compile builds the paths of the interfaces for which used is true, on the given number
-// of workers.
-func compile(snap *policy.Snapshot, used []bool, workers int) *paths {
-	p := &paths{class: make([]int32, len(snap.Interfaces))}
+// pathsOf returns the paths of the interfaces of which rows are in the store: rows has how
+// many, -1 for others.
+func pathsOf(snap *policy.Snapshot, rows []int, how tabling, workers int) *paths {
+	p := &paths{snap: snap, class: make([]int32, len(snap.Interfaces)), tabling: how}
 	byKey := make(map[string]int32)
-	var of []*policy.Interface // by table: one of those that share it
+	var firsts []*policy.Interface
 	for i := range snap.Interfaces {
 		p.class[i] = -1
-		if !used[i] {
+		if rows[i] < 0 {
 			continue
 		}
 		f := &snap.Interfaces[i]
 		key := snap.PathKey(f)
 		class, ok := byKey[key]
 		if !ok {
-			class = int32(len(of))
+			class = int32(len(firsts))
 			byKey[key] = class
-			of = append(of, f)
+			firsts = append(firsts, f)
 		}
 		p.class[i] = class
 	}
-	p.tables = make([][2]compiled, len(of))
-	each(len(of), workers, func(_, i int) {
+	p.sets = make([]pathSet, len(firsts))
+	for i, f := range firsts {
+		p.sets[i].first = f
+	}
+	for i, class := range p.class {
+		if class >= 0 {
+			p.sets[class].rows += rows[i]
+			if rows[i] > 0 {
+				p.sets[class].left.Add(1)
+			}
+		}
+	}
+	p.number(workers)
+	return p
+}
+
+// number sets the rules and their ids.
+func (p *paths) number(workers int) {
+	declared := p.snap.Rules()
+	frames := make([][2][]policy.Stage, len(p.sets))
+	each(len(p.sets), workers, func(_, i int) {
 		for _, d := range [2]flow.Direction{flow.Ingress, flow.Egress} {
-			p.tables[i][side(d)].stages = snap.Path(of[i].ID, d)
+			frames[i][side(d)] = p.snap.Frame(p.sets[i].first.ID, d)
 		}
 	})
 	implicit := make(map[policy.Ref]*policy.Rule)
-	for i := range p.tables {
+	for i := range frames {
 		for _, d := range [2]flow.Direction{flow.Ingress, flow.Egress} {
-			for _, st := range p.tables[i][side(d)].stages {
+			for _, st := range frames[i][side(d)] {
 				implicit[st.DefaultRef] = defaultRule(&st, d)
 				for _, tier := range st.Tiers {
 					for i := range tier.Rules {
-						r := &tier.Rules[i]
-						if !r.Implicit {
-							continue
-						}
-						if _, declared := snap.RuleIndex(r.Ref); !declared && implicit[r.Ref] == nil {
+						if r := &tier.Rules[i]; implicit[r.Ref] == nil {
 							implicit[r.Ref] = r
 						}
 					}
@@ -80,23 +125,67 @@ func compile(snap *policy.Snapshot, used []bool, workers int) *paths {
 			}
 		}
 	}
-	declared := snap.Rules()
-	p.rules = slices.Clone(declared)
+	p.rules = slices.Grow(slices.Clone(declared), len(implicit))
 	for _, r := range implicit {
 		p.rules = append(p.rules, r)
 	}
 	slices.SortFunc(p.rules[len(declared):], func(a, b *policy.Rule) int { return a.Ref.Compare(b.Ref) })
-	p.ids = make(map[policy.Ref]int32, len(p.rules))
-	for i, r := range p.rules {
-		p.ids[r.Ref] = int32(i)
+	p.implicit = make(map[policy.Ref]int32, len(implicit))
+	for i, r := range p.rules[len(declared):] {
+		p.implicit[r.Ref] = int32(len(declared) + i)
 	}
-	each(len(p.tables), workers, func(_, i int) {
-		for d := range p.tables[i] {
-			c := &p.tables[i][d]
-			c.table = classify.Compile(c.stages, func(r policy.Ref) (int32, bool) { id, ok := p.ids[r]; return id, ok })
+}
+
+// id returns the id of the rule or default r.
+func (p *paths) id(r policy.Ref) (int32, bool) {
+	if r.Owner == policy.ImplicitOwner {
+		if id, ok := p.implicit[r]; ok {
+			return id, true
 		}
-	})
-	return p
+	}
+	i, ok := p.snap.RuleIndex(r)
+	return int32(i), ok
+}
+
+// of returns the paths of interface i.
+func (p *paths) of(i int32) *[2]compiled {
+	s := &p.sets[p.class[i]]
+	s.once.Do(func() { p.compile(s) })
+	return &s.tables
+}
+
+// compile sets the tables of s.
+func (p *paths) compile(s *pathSet) {
+	for _, d := range [2]flow.Direction{flow.Ingress, flow.Egress} {
+		path := p.snap.Path(s.first.ID, d)
+		build := classify.Compile
+		if p.tabling == alwaysTry || p.tabling == byRows && tryPerRow*s.rows < weight(path) {
+			build = classify.Try
+		}
+		s.tables[side(d)] = compiled{statefulOf(path), build(path, p.id)}
+	}
+}
+
+// weight returns how much of a path there is to compile.
+func weight(path []policy.Stage) int {
+	n := 0
+	for _, st := range path {
+		for _, tier := range st.Tiers {
+			for i := range tier.Rules {
+				for m := range tier.Rules[i].Match {
+					n += 1 + len(tier.Rules[i].Match[m].Remote.Prefixes)
+				}
+			}
+		}
+	}
+	return n
+}
+
+// replayed gives up the paths of interface i if it was the last one to need them.
+func (p *paths) replayed(i int32) {
+	if s := &p.sets[p.class[i]]; s.left.Add(-1) == 0 {
+		s.tables = [2]compiled{}
+	}
 }
 
 // each calls f with every number below n, on the given number of workers, and with the
@@ -175,7 +264,7 @@ func (c *compiled) combine(j *judgement) {
 	for i := range j.out.Stages {
 		st := &j.out.Stages[i]
 		j.all = join(j.all, st.Verdict)
-		if c.stages[st.Stage].Stateful {
+		if c.stateful[st.Stage] {
 			j.stateful = join(j.stateful, st.Verdict)
 		} else {
 			j.stateless = join(j.stateless, st.Verdict)

@@ -55,7 +55,7 @@ func (w *worker) rejecter(i int32, r *store.Row) layer {
 	for n := range w.readings {
 		x := &w.readings[n]
 		if !w.e.cut(i) {
-			note(w.rejecterOf(&w.e.paths.tables[w.e.paths.class[i]], i, r, x))
+			note(w.rejecterOf(w.e.paths.of(i), i, r, x))
 			continue
 		}
 		for era := r.EraLo; era <= r.EraHi; era++ {
@@ -70,14 +70,13 @@ func (w *worker) rejecter(i int32, r *store.Row) layer {
 // rejecterOf says what rejected r under one reading and the paths t.
 func (w *worker) rejecterOf(t *[2]compiled, i int32, r *store.Row, x *orient.Reading) layer {
 	var groups, acl policy.Verdict
-	stages := t[side(x.Packet)].stages
 	if x.IsReply() { // groups pass the answers of what they let in
 		groups, acl = policy.Allowed, w.packet(t, r.Proto, x).all
 	} else {
 		request := w.request(t, r.Proto, x)
 		groups, acl = request.stateful, request.stateless
 	}
-	if !slices.ContainsFunc(stages, func(s policy.Stage) bool { return !s.Stateful }) && !w.e.unfiltered(i, x) {
+	if !slices.Contains(t[side(x.Packet)].stateful, false) && !w.e.unfiltered(i, x) {
 		acl = policy.Unknown
 	}
 	switch {

@@ -15,21 +15,21 @@ import (
 // given number of workers. The result does not depend on that number. It fails only
 // if ctx ends.
 func Replay(ctx context.Context, c *store.Connections, snap *policy.Snapshot, workers int) (*Result, error) {
-	return replay(ctx, c, snap, nil, workers)
+	return replay(ctx, c, snap, nil, workers, byRows)
 }
 
 // ReplayHistory is Replay against a policy over time: each connection is judged by what
 // was in force when it was seen. The eras of c are those of h: see [HistoryConfig].
 func ReplayHistory(ctx context.Context, c *store.Connections, h *policy.History, workers int) (*Result, error) {
 	if h.IsFlat() {
-		return replay(ctx, c, h.Present(), nil, workers)
+		return replay(ctx, c, h.Present(), nil, workers, byRows)
 	}
-	return replay(ctx, c, h.Present(), h, workers)
+	return replay(ctx, c, h.Present(), h, workers, byRows)
 }
 
-func replay(ctx context.Context, c *store.Connections, snap *policy.Snapshot, h *policy.History, workers int) (*Result, error) {
+func replay(ctx context.Context, c *store.Connections, snap *policy.Snapshot, h *policy.History, workers int, how tabling) (*Result, error) {
 	workers = max(1, workers)
-	e := newReplayer(c, snap, workers)
+	e := newReplayer(c, snap, how, workers)
 	if h != nil {
 		e.setHistory(h)
 	}
@@ -42,6 +42,7 @@ func replay(ctx context.Context, c *store.Connections, snap *policy.Snapshot, h 
 	each(len(e.spans), workers, func(w, i int) {
 		if ctx.Err() == nil {
 			m.take(i, e.workers[w].replay(m.buffer(), e.spans[i]))
+			e.replayed(e.spans[i])
 		}
 	})
 	if err := ctx.Err(); err != nil {
@@ -59,11 +60,17 @@ type replayer struct {
 	eldest  []int           // by interface: the first era that reaches the window, or nearly
 	paths   *paths
 	known   []int32 // interface code of the store → index into snap.Interfaces, -1 if not there
-	codes   map[int32]uint32
 	owner   map[owned]uint32
 	openers []orient.Opinion
 	spans   []rowSpan
 	workers []*worker
+}
+
+// replayed gives up what only the rows of s needed. Eras go back to the present paths.
+func (e *replayer) replayed(s rowSpan) {
+	if i := e.known[s.code]; i >= 0 && e.hist == nil {
+		e.paths.replayed(i)
+	}
 }
 
 // owned is an address inside one network.
@@ -78,23 +85,23 @@ type rowSpan struct {
 	lo, hi int
 }
 
-func newReplayer(c *store.Connections, snap *policy.Snapshot, workers int) *replayer {
-	e := &replayer{c: c, snap: snap, codes: make(map[int32]uint32), owner: make(map[owned]uint32)}
-	used := make([]bool, len(snap.Interfaces))
-	index := make(map[string]int32, len(snap.Interfaces))
-	for i := range snap.Interfaces {
-		index[snap.Interfaces[i].ID] = int32(i)
-	}
+func newReplayer(c *store.Connections, snap *policy.Snapshot, how tabling, workers int) *replayer {
+	e := &replayer{c: c, snap: snap, owner: make(map[owned]uint32)}
+	rows := slices.Repeat([]int{-1}, len(snap.Interfaces))
+	starts := c.Spans()
 	ambiguous := make(map[owned]bool)
 	for code, name := range c.Interfaces() {
-		i, ok := index[name]
+		at, ok := snap.InterfaceIndex(name)
 		if !ok {
 			e.known = append(e.known, -1)
 			continue
 		}
+		i := int32(at)
 		e.known = append(e.known, i)
-		e.codes[i] = uint32(code)
-		used[i] = true
+		rows[i] = 0
+		if code+1 < len(starts) {
+			rows[i] = starts[code+1] - starts[code]
+		}
 		f := &snap.Interfaces[i]
 		for _, a := range f.Addresses {
 			k := owned{f.VPC, flow.AddrFrom(a)}
@@ -107,13 +114,12 @@ func newReplayer(c *store.Connections, snap *policy.Snapshot, workers int) *repl
 	for k := range ambiguous {
 		delete(e.owner, k)
 	}
-	starts := c.Spans()
 	for code := range len(starts) - 1 {
 		if starts[code] < starts[code+1] {
 			e.spans = append(e.spans, rowSpan{uint32(code), starts[code], starts[code+1]})
 		}
 	}
-	e.paths = compile(snap, used, workers)
+	e.paths = pathsOf(snap, rows, how, workers)
 	for range workers {
 		m := marks{rules: e.paths.rules}
 		e.workers = append(e.workers, &worker{e: e, sigs: make(map[string]int32), unions: make(map[[2]int32]int32), marks: m, one: m, common: m, whole: m})
@@ -141,12 +147,12 @@ func (e *replayer) possible(worker int, r *store.Row, opener flow.Direction) boo
 	w := e.workers[worker]
 	if r.Side != flow.DirectionUnknown && !e.cut(i) {
 		x := orient.Read(r, r.Side, opener)
-		return w.verdict(&e.paths.tables[e.paths.class[i]], r.Proto, &x) != policy.Denied
+		return w.verdict(e.paths.of(i), r.Proto, &x) != policy.Denied
 	}
 	w.readings = orient.Readings(w.readings[:0], r, orient.Opinion{Opener: opener, Method: orient.ByRules})
 	for j := range w.readings {
 		if !e.cut(i) {
-			if w.verdict(&e.paths.tables[e.paths.class[i]], r.Proto, &w.readings[j]) != policy.Denied {
+			if w.verdict(e.paths.of(i), r.Proto, &w.readings[j]) != policy.Denied {
 				return true
 			}
 			continue
@@ -321,7 +327,7 @@ func (w *worker) enter(i int32, row int, r *store.Row, x *orient.Reading, action
 	e := entry{remote: x.Remote, service: serviceOf(x.Port, x.PortHi, action), row: uint32(row), proto: r.Proto,
 		opener: x.Opener, packet: x.Packet, certain: certain}
 	if !w.e.cut(i) {
-		t := &w.e.paths.tables[w.e.paths.class[i]]
+		t := w.e.paths.of(i)
 		j := w.request(t, r.Proto, x)
 		e.verdict, e.groupVerdict, e.mark = j.all, j.stateful, w.markOf(t, r, x, certain)
 	}

@@ -66,6 +66,12 @@ type near struct {
 
 	place place
 	valid bool
+
+	// Of a stage that tries its boxes, in place of the place: those that match k, and those
+	// that at least perhaps do. was has those of the key before.
+	exempt      bool
+	sure, maybe []uint64
+	was         struct{ sure, maybe []uint64 }
 }
 
 // place is where a key lies in a stage. Keys in the same place have the same outcome.
@@ -125,12 +131,11 @@ func (t *Table) decide(k *Key, out *Outcome, kind kind) {
 		}
 		at := &out.near[i]
 		at.valid = at.valid && again
-		was := at.place
-		s.find(k, at)
+		same := s.find(k, at)
 		so := out.next()
-		if !at.valid || was != at.place {
+		if !at.valid || !same {
 			*so = StageOutcome{Stage: int32(i), Winners: so.Winners[:0], Possible: so.Possible[:0]}
-			s.decide(&at.place, out.words(2*s.words), so)
+			s.decide(at, out.words(2*s.words), so)
 			at.valid = true
 			out.Changed = true
 		}
@@ -202,8 +207,18 @@ func (sd *side) find(a flow.Addr, near4, near6 *int) (id rowID, all bool) {
 	return sd.none, false
 }
 
-// find sets the place of k.
-func (s *stage) find(k *Key, at *near) {
+// find sets where k is, and reports whether the key before was there, too.
+func (s *stage) find(k *Key, at *near) (same bool) {
+	if s.tried != nil {
+		return s.try(k, at)
+	}
+	was := at.place
+	s.locate(k, at)
+	return was == at.place
+}
+
+// locate sets the place of k.
+func (s *stage) locate(k *Key, at *near) {
 	p := &at.place
 	p.remote, p.anyRemote = s.remote.find(k.Remote, &at.remote4, &at.remote6)
 	p.local, p.anyLocal = s.local.find(k.Local, &at.local4, &at.local6)
@@ -222,10 +237,15 @@ func (s *stage) find(k *Key, at *near) {
 	}
 }
 
-// decide fills out for keys at p. scratch has room for two rows.
-func (s *stage) decide(p *place, scratch []uint64, out *StageOutcome) {
+// decide fills out for keys that are where at is. scratch has room for two rows.
+func (s *stage) decide(at *near, scratch []uint64, out *StageOutcome) {
+	if s.tried != nil {
+		s.decideTried(at, scratch, out)
+		return
+	}
+	p := &at.place
 	if s.exempt >= 0 && !p.anyRemote && s.row(p.remote)[s.exempt>>6]>>(s.exempt&63)&1 != 0 {
-		out.Skipped, out.Verdict, out.Action, out.Next = true, policy.Allowed, policy.Allow, policy.Allow
+		out.skip()
 		return
 	}
 	// The boxes of the service.

@@ -13,10 +13,11 @@ import (
 	"github.com/sgadvise/sgadvise/ingest/flow"
 )
 
-// checker compares a table with policy.Decide, the definition.
+// checker compares both tables of a path with policy.Decide, the definition.
 type checker struct {
 	path  []policy.Stage
 	table *Table
+	tries *Table              // see Try
 	out   Outcome             // reused for all kinds
 	kept  map[string]*Outcome // the same, one for each kind of decision
 	refs  []policy.Ref
@@ -40,7 +41,8 @@ func newChecker(path []policy.Stage) *checker {
 			}
 		}
 	}
-	c.table = Compile(path, func(r policy.Ref) (int32, bool) { id, ok := c.ids[r]; return id, ok })
+	index := func(r policy.Ref) (int32, bool) { id, ok := c.ids[r]; return id, ok }
+	c.table, c.tries = Compile(path, index), Try(path, index)
 	return c
 }
 
@@ -51,18 +53,18 @@ func (c *checker) check(k *Key) error {
 		LocalPort: k.LocalPort, RemotePort: k.RemotePort, ICMP: policy.AnyICMP}
 	for _, f := range [3]struct {
 		kind   string
-		decide func(*Key, *Outcome)
+		decide func(*Table, *Key, *Outcome)
 		want   func() (policy.Verdict, []policy.StageDecision)
 	}{
-		{"Decide", c.table.Decide, func() (policy.Verdict, []policy.StageDecision) {
+		{"Decide", (*Table).Decide, func() (policy.Verdict, []policy.StageDecision) {
 			d := policy.Decide(c.path, &conn)
 			return d.Verdict, d.Stages
 		}},
-		{"DecidePacket", c.table.DecidePacket, func() (policy.Verdict, []policy.StageDecision) {
+		{"DecidePacket", (*Table).DecidePacket, func() (policy.Verdict, []policy.StageDecision) {
 			d := policy.DecidePacket(c.path, &conn)
 			return d.Verdict, d.Stages
 		}},
-		{"DecideAll", c.table.DecideAll, func() (policy.Verdict, []policy.StageDecision) {
+		{"DecideAll", (*Table).DecideAll, func() (policy.Verdict, []policy.StageDecision) {
 			var stages []policy.StageDecision
 			for i := range c.path {
 				stages = append(stages, c.path[i].Decide(&conn))
@@ -74,20 +76,23 @@ func (c *checker) check(k *Key) error {
 		}},
 	} {
 		verdict, stages := f.want()
-		kept := c.kept[f.kind]
-		if kept == nil {
-			kept = new(Outcome)
-			c.kept[f.kind] = kept
-		}
-		was := fmt.Sprintf("%v %+v", kept.Verdict, kept.Stages)
-		for _, out := range [2]*Outcome{&c.out, kept} {
-			f.decide(k, out)
-			if err := c.same(out, verdict, stages); err != nil {
-				return fmt.Errorf("%s(%+v): %w", f.kind, conn, err)
+		for i, t := range [2]*Table{c.table, c.tries} {
+			name := [2]string{"", "tried "}[i]
+			kept := c.kept[name+f.kind]
+			if kept == nil {
+				kept = new(Outcome)
+				c.kept[name+f.kind] = kept
 			}
-		}
-		if is := fmt.Sprintf("%v %+v", kept.Verdict, kept.Stages); !kept.Changed && is != was {
-			return fmt.Errorf("%s(%+v): not changed, and %s after %s", f.kind, conn, is, was)
+			was := fmt.Sprintf("%v %+v", kept.Verdict, kept.Stages)
+			for _, out := range [2]*Outcome{&c.out, kept} {
+				f.decide(t, k, out)
+				if err := c.same(out, verdict, stages); err != nil {
+					return fmt.Errorf("%s%s(%+v): %w", name, f.kind, conn, err)
+				}
+			}
+			if is := fmt.Sprintf("%v %+v", kept.Verdict, kept.Stages); !kept.Changed && is != was {
+				return fmt.Errorf("%s%s(%+v): not changed, and %s after %s", name, f.kind, conn, is, was)
+			}
 		}
 	}
 	return nil

@@ -31,6 +31,10 @@ type stage struct {
 	hasNext bool // some rule passes on to the next tier
 	exempt  int  // the bit of exempt remote addresses, in remote rows only; -1: none
 
+	// Where rules are tried one after the other there is nothing of what follows.
+	tried []tried
+	spare []netip.Prefix // exempt remote addresses
+
 	services  []service
 	serviceOf [256]uint8 // protocol → index in services
 	local     side
@@ -83,6 +87,11 @@ type box struct {
 // gives the caller's number of a rule or default; where it has none the number
 // is -1. path is not kept.
 func Compile(path []policy.Stage, index func(policy.Ref) (int32, bool)) *Table {
+	return build(path, index, (*stage).compile)
+}
+
+// build builds the table of path; fill gives each stage what its boxes are found by.
+func build(path []policy.Stage, index func(policy.Ref) (int32, bool), fill func(*stage, *policy.Stage, []box)) *Table {
 	t := &Table{stages: make([]stage, len(path))}
 	number := func(r policy.Ref) int32 {
 		if id, ok := index(r); ok {
@@ -91,16 +100,17 @@ func Compile(path []policy.Stage, index func(policy.Ref) (int32, bool)) *Table {
 		return -1
 	}
 	for i := range path {
-		compileStage(&t.stages[i], &path[i], number)
+		s, p := &t.stages[i], &path[i]
+		s.stateful, s.fallback, s.defaultID = p.Stateful, p.Default, number(p.DefaultRef)
+		boxes := orderBoxes(p, number)
+		s.rank(boxes)
+		fill(s, p, boxes)
 	}
 	return t
 }
 
-func compileStage(s *stage, p *policy.Stage, number func(policy.Ref) int32) {
-	s.stateful, s.fallback, s.defaultID = p.Stateful, p.Default, number(p.DefaultRef)
-	boxes := orderBoxes(p, number)
-	s.rank(boxes)
-
+// compile builds the axes of s, whose boxes have been ranked.
+func (s *stage) compile(p *policy.Stage, boxes []box) {
 	n := len(boxes)
 	s.exempt = -1
 	if len(p.Exempt) > 0 {
@@ -128,7 +138,11 @@ func compileStage(s *stage, p *policy.Stage, number func(policy.Ref) int32) {
 
 // orderBoxes returns the boxes of p, the strongest first.
 func orderBoxes(p *policy.Stage, number func(policy.Ref) int32) []box {
-	var boxes []box
+	n := 0
+	for t := range p.Tiers {
+		n += len(p.Tiers[t].Rules)
+	}
+	boxes := make([]box, 0, n)
 	order := 0
 	for t := range p.Tiers {
 		rs := p.Tiers[t].Rules
@@ -149,6 +163,7 @@ func orderBoxes(p *policy.Stage, number func(policy.Ref) int32) []box {
 
 // rank fills bits, rules and classes.
 func (s *stage) rank(boxes []box) {
+	s.bits, s.rules = make([]int32, 0, len(boxes)), make([]rule, 0, len(boxes))
 	for i := range boxes {
 		b := &boxes[i]
 		var prev *box

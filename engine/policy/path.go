@@ -38,15 +38,49 @@ func (s *Snapshot) Path(id string, d flow.Direction) []Stage {
 	if !ok {
 		return nil
 	}
+	return s.pathOf(f, d, (*Snapshot).declared)
+}
+
+// Frame is Path without the declared rules: it names the stages, what they end in, and
+// the rules that no export holds.
+func (s *Snapshot) Frame(id string, d flow.Direction) []Stage {
+	f, ok := s.Interface(id)
+	if !ok {
+		return nil
+	}
+	return s.pathOf(f, d, func(_ *Snapshot, to []Rule, _ []Rule, _ flow.Direction) []Rule { return to })
+}
+
+// appender appends the rules of one group or ACL in one direction.
+type appender func(s *Snapshot, to, rules []Rule, d flow.Direction) []Rule
+
+// declared appends those of rules that are of direction d, with references resolved.
+func (s *Snapshot) declared(to, rules []Rule, d flow.Direction) []Rule {
+	n := 0
+	for i := range rules {
+		if rules[i].Direction == d {
+			n++
+		}
+	}
+	to = slices.Grow(to, n)
+	for i := range rules {
+		if rules[i].Direction == d {
+			to = append(to, s.effective(&rules[i]))
+		}
+	}
+	return to
+}
+
+func (s *Snapshot) pathOf(f *Interface, d flow.Direction, add appender) []Stage {
 	var path []Stage
 	switch {
 	case len(f.Stages) > 0:
-		path = s.specStages(f, d)
+		path = s.specStages(f, d, add)
 	case len(f.Groups) > 0 && !(f.IngressOpen && d == flow.Egress):
-		path = append(path, s.groupStage(f, d))
+		path = append(path, s.groupStage(f, d, add))
 	}
 	if acl, sub, ok := s.ACLFor(f); ok {
-		path = append(path, s.aclStage(s.PlatformOf(f), acl, sub, d))
+		path = append(path, s.aclStage(s.PlatformOf(f), acl, sub, d, add))
 	}
 	if d == flow.Ingress {
 		slices.Reverse(path)
@@ -83,7 +117,7 @@ func (s *Snapshot) PathKey(f *Interface) string {
 }
 
 // groupStage joins the rules of the groups of f.
-func (s *Snapshot) groupStage(f *Interface, d flow.Direction) Stage {
+func (s *Snapshot) groupStage(f *Interface, d flow.Direction, add appender) Stage {
 	p := s.PlatformOf(f)
 	st := Stage{Name: GroupStage, Stateful: true, Exempt: p.Exempt, Default: Deny, DefaultRef: DefaultRef(GroupStage, d)}
 	intra := Tier{Name: IntraTier}
@@ -106,7 +140,7 @@ func (s *Snapshot) groupStage(f *Interface, d flow.Direction) Stage {
 	if len(intra.Rules) > 0 {
 		st.Tiers = append(st.Tiers, intra)
 	}
-	st.Tiers = append(st.Tiers, s.groupTier(p, f.Groups, d))
+	st.Tiers = append(st.Tiers, s.groupTier(p, f.Groups, d, add))
 	if len(p.Admitted) > 0 {
 		m := NewMatch(d, AnyProto, netset.AllPorts, AnyICMP, AddrSet{Prefixes: p.Admitted})
 		st.Tiers = append(st.Tiers, Tier{Name: AdmittedTier, Rules: []Rule{{Ref: Ref{ImplicitOwner, "platform:" + GroupStage + ":" + d.String()},
@@ -174,7 +208,7 @@ func (s *Snapshot) findMixed() {
 }
 
 // groupTier joins the rules of groups, on platform p, in direction d.
-func (s *Snapshot) groupTier(p *Platform, groups []string, d flow.Direction) Tier {
+func (s *Snapshot) groupTier(p *Platform, groups []string, d flow.Direction, add appender) Tier {
 	tier := Tier{Name: RuleTier}
 	for _, id := range groups {
 		g, ok := s.Group(id)
@@ -190,21 +224,17 @@ func (s *Snapshot) groupTier(p *Platform, groups []string, d flow.Direction) Tie
 			}
 			continue
 		}
-		for i := range g.Rules {
-			if g.Rules[i].Direction == d {
-				tier.Rules = append(tier.Rules, s.effective(&g.Rules[i]))
-			}
-		}
+		tier.Rules = add(s, tier.Rules, g.Rules, d)
 	}
 	return tier
 }
 
 // specStages builds the stages that the interface spells out, in the order of egress
 // from front to back, whatever d is: Path turns that of ingress round.
-func (s *Snapshot) specStages(f *Interface, d flow.Direction) []Stage {
+func (s *Snapshot) specStages(f *Interface, d flow.Direction, add appender) []Stage {
 	var first, rest []Stage
 	for i := range f.Stages {
-		st := s.specStage(f, &f.Stages[i], d)
+		st := s.specStage(f, &f.Stages[i], d, add)
 		if f.Stages[i].First {
 			first = append(first, st)
 		} else {
@@ -220,14 +250,14 @@ func (s *Snapshot) specStages(f *Interface, d flow.Direction) []Stage {
 }
 
 // specStage builds a stage that the interface spells out.
-func (s *Snapshot) specStage(f *Interface, spec *StageSpec, d flow.Direction) Stage {
+func (s *Snapshot) specStage(f *Interface, spec *StageSpec, d flow.Direction, add appender) Stage {
 	st := Stage{Name: spec.Name, Stateful: true, Exempt: s.PlatformOf(f).Exempt,
 		Default: spec.Defaults[sideOf(d)], DefaultRef: DefaultRef(spec.Name, d)}
 	if st.Default == Allow && s.mixedDefaults(spec.Name, d) {
 		st.DefaultRef.Rule += ":allow"
 	}
 	for _, groups := range spec.Tiers {
-		tier := s.groupTier(s.PlatformOf(f), groups, d)
+		tier := s.groupTier(s.PlatformOf(f), groups, d, add)
 		if len(groups) > 0 {
 			tier.Name = groups[0]
 		}
@@ -248,14 +278,8 @@ func aclExempt(p *Platform, sub *Subnet) []netip.Prefix {
 	return slices.Compact(out)
 }
 
-func (s *Snapshot) aclStage(p *Platform, acl *ACL, sub *Subnet, d flow.Direction) Stage {
+func (s *Snapshot) aclStage(p *Platform, acl *ACL, sub *Subnet, d flow.Direction, add appender) Stage {
 	st := Stage{Name: ACLStage, Exempt: aclExempt(p, sub), Default: Deny, DefaultRef: DefaultRef(ACLStage, d)}
-	tier := Tier{Name: RuleTier}
-	for i := range acl.Rules {
-		if acl.Rules[i].Direction == d {
-			tier.Rules = append(tier.Rules, s.effective(&acl.Rules[i]))
-		}
-	}
-	st.Tiers = []Tier{tier}
+	st.Tiers = []Tier{{Name: RuleTier, Rules: add(s, nil, acl.Rules, d)}}
 	return st
 }

@@ -284,6 +284,9 @@ func (s *Snapshot) Interface(id string) (*Interface, bool) {
 	return nil, false
 }
 
+// InterfaceIndex returns the position of the interface with this id in Interfaces.
+func (s *Snapshot) InterfaceIndex(id string) (int, bool) { i, ok := s.interfaces[id]; return i, ok }
+
 // Group returns the group with this id.
 func (s *Snapshot) Group(id string) (*Group, bool) {
 	if i, ok := s.groups[id]; ok {
@@ -401,9 +404,12 @@ func (s *Snapshot) Resolve(a AddrSet) AddrSet {
 	return out
 }
 
-// effective returns r with every reference resolved.
+// effective returns r with every reference resolved. It shares what has none with r.
 func (s *Snapshot) effective(r *Rule) Rule {
 	e := *r
+	if !slices.ContainsFunc(r.Match, func(m Match) bool { return len(m.Remote.Refs)+len(m.Local.Refs) > 0 }) {
+		return e
+	}
 	e.Match = slices.Clone(r.Match)
 	for i := range e.Match {
 		e.Match[i].Remote = s.Resolve(e.Match[i].Remote)

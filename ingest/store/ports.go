@@ -83,45 +83,39 @@ var wellKnown = func() (set [1 << 10]uint64) {
 	return set
 }()
 
-// end is a side of a record, as the record has it.
-type end uint8
-
-const (
-	neither end = iota
-	source
-	destination
-)
-
-// clientEnd says which end of a record looks like the client. It sees nothing
+// clientEnd says which end of a record looks like the client: its source if the result
+// is above 0, its destination if below, neither if it is 0. It sees nothing
 // but the record: were it to ask the policy, the same log would fold otherwise
 // under a planned policy, and what is compared would not be the same rows.
-func clientEnd(class flow.FlagClass, src, dst uint16) end {
-	switch {
-	case class == flow.Opener:
-		return source
-	case class == flow.Answer:
-		return destination
-	}
-	if s, d := PortTier(src), PortTier(dst); s != d {
-		if s > d {
-			return source
-		}
-		return destination
-	}
-	if s, d := WellKnown(src), WellKnown(dst); s != d {
-		if d {
-			return source
-		}
-		return destination
-	}
-	return neither
+//
+// What opens or answers says it by its flags. Else the client has the port of the higher
+// tier, and of two registered ports the one that is not well known. Records of either
+// direction come in turn, so there is no branch here that a processor could foresee.
+func clientEnd(class flow.FlagClass, src, dst uint16) int {
+	return flagEnd[class&3] + clientRank(src) - clientRank(dst)
+}
+
+// flagEnd is what the flags say of the client's end, and outweighs any ports.
+var flagEnd = [4]int{flow.Opener: 8, flow.Answer: -8}
+
+// clientRank orders ports by how much they look like those of a client: 0 for the system
+// tier, 1 and 2 for the registered one, well known or not, and 4 for the rest.
+func clientRank(port uint16) int {
+	tier := (int(port)+1<<16-1024)>>16 + int(port>>15) // as PortTier
+	return 2*tier - int(wellKnown[port>>6]>>(port&63)&1)
 }
 
 // portClasses gives for each port the first port of its class. There is one for each set
 // of bounds that some interface has, so it is small, and in one piece: place i has the
-// place of the class of port i<<8, for i below 256; from there on are the first ports of
-// the classes, ascending, from 0.
+// place of the class of port i<<portBlockBits, for i below portBlocks; from there on are
+// the first ports of the classes, ascending, from 0, the last one portStep times more.
 type portClasses []uint16
+
+const (
+	portBlockBits = 10
+	portBlocks    = 1 << (16 - portBlockBits)
+	portStep      = 4 // how many classes are looked at at once: more than most blocks have
+)
 
 func newPortClasses(bounds []uint16) portClasses {
 	firsts := append([]uint16{0}, bounds...)
@@ -129,61 +123,57 @@ func newPortClasses(bounds []uint16) portClasses {
 	firsts = slices.Compact(firsts)
 	// If nearly every port is a class, the last places do not fit: the search begins
 	// where they would.
-	c := make(portClasses, 256, 256+len(firsts))
+	c := make(portClasses, portBlocks, portBlocks+len(firsts)+portStep)
 	at := 0
 	for i := range c {
-		for at+1 < len(firsts) && int(firsts[at+1]) <= i<<8 {
+		for at+1 < len(firsts) && int(firsts[at+1]) <= i<<portBlockBits {
 			at++
 		}
-		c[i] = uint16(min(256+at, 65535))
+		c[i] = uint16(min(portBlocks+at, 65535))
 	}
-	return append(c, firsts...)
+	c = append(c, firsts...)
+	for range portStep {
+		c = append(c, firsts[len(firsts)-1])
+	}
+	return c
 }
 
-// of returns the first port of the class of p.
+// of returns the first port of the class of p. Ports come in no order that a processor
+// could foresee, so it counts the classes that are not beyond p instead of stopping there.
 func (c portClasses) of(p uint16) uint16 {
-	i := int(c[p>>8])
-	for i+1 < len(c) && c[i+1] <= p {
-		i++
+	i := int(c[p>>portBlockBits])
+	for i+portStep < len(c) {
+		next := c[i+1 : i+1+portStep]
+		n := notAbove(next[0], p) + notAbove(next[1], p) + notAbove(next[2], p) + notAbove(next[3], p)
+		i += n
+		if n < portStep {
+			break
+		}
 	}
 	return c[i]
 }
 
-// sidePorts are the classes of the ports of one interface.
-type sidePorts struct{ local, remote, either portClasses }
+// notAbove returns 1 if a ≤ b, else 0.
+func notAbove(a, b uint16) int { return int(uint32(int32(a)-int32(b)-1) >> 31) }
 
-// source returns the classes of a record's source ports if it crossed the interface in
-// direction side.
-func (s *sidePorts) source(side flow.Direction) portClasses {
-	switch side {
-	case flow.Ingress:
-		return s.remote
-	case flow.Egress:
-		return s.local
-	}
-	return s.either
-}
+// sidePorts are the classes of the ports of one interface, by whose port it is.
+type sidePorts [3]portClasses
 
-// destination does the same for its destination ports.
-func (s *sidePorts) destination(side flow.Direction) portClasses {
-	switch side {
-	case flow.Ingress:
-		return s.local
-	case flow.Egress:
-		return s.remote
-	}
-	return s.either
-}
+const (
+	localPorts = iota
+	remotePorts
+	eitherPorts // of records whose direction is unknown
+)
 
 // folded returns the classes of the ports that a row of that client and side folds.
 func (s *sidePorts) folded(client ClientSide, side flow.Direction) portClasses {
 	switch {
 	case side == flow.DirectionUnknown:
-		return s.either
+		return s[eitherPorts]
 	case client == LocalClient:
-		return s.local
+		return s[localPorts]
 	}
-	return s.remote
+	return s[remotePorts]
 }
 
 // portSets makes the classes of interfaces, each set of bounds once.
@@ -225,7 +215,7 @@ func (s *portSets) make(name string) sidePorts {
 func (s *portSets) set(bounds []uint16) portClasses {
 	c := newPortClasses(bounds)
 	key := make([]byte, 0, 2*len(c))
-	for _, p := range c[256:] {
+	for _, p := range c[portBlocks:] {
 		key = binary.BigEndian.AppendUint16(key, p)
 	}
 	if have, ok := s.sets[string(key)]; ok {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -84,9 +85,7 @@ func (t *Tally) intern(name string) (id uint32, kept string, known ifaceConfig) 
 		id = uint32(len(t.names))
 		t.ids[name] = id
 		t.names = append(t.names, name)
-		own := slices.Clone(t.cfg.Local[name])
-		slices.SortFunc(own, flow.Addr.Compare)
-		t.known = append(t.known, ifaceConfig{own, t.ports.of(name), t.cfg.Cuts[name]})
+		t.known = append(t.known, newIfaceConfig(t.cfg.Local[name], t.ports.of(name), t.cfg.Cuts[name]))
 	}
 	return id, t.names[id], t.known[id]
 }
@@ -120,6 +119,9 @@ type TallyWorker struct {
 	series map[*Series][]uint32 // of the series met, as far as they have been looked at
 	single []uint32             // of a batch of no series
 
+	dayFrom int64 // the day that dayBit was asked for last, and what it returned
+	day     uint64
+
 	roll    *rollUp      // while adding
 	classes *addrClasses // nil until something is rolled up
 
@@ -143,9 +145,34 @@ type ifaceState struct {
 
 // ifaceConfig is what the Config says of one interface.
 type ifaceConfig struct {
-	local []flow.Addr // sorted
+	only4 uint64 // the low word of the address, if no other one is of IPv4; else 0
 	ports sidePorts
-	cuts  []int64 // see Config.Cuts; nil for most
+	local []flow.Addr // sorted
+	cuts  []int64     // see Config.Cuts; nil for most
+}
+
+func newIfaceConfig(local []flow.Addr, ports sidePorts, cuts []int64) ifaceConfig {
+	c := ifaceConfig{local: slices.Clone(local), ports: ports, cuts: cuts}
+	slices.SortFunc(c.local, flow.Addr.Compare) // IPv4 comes first
+	if n := len(c.local); n > 0 && c.local[0].Is4() && (n == 1 || !c.local[1].Is4()) {
+		c.only4 = c.local[0].Lo
+	}
+	return c
+}
+
+// side returns the direction in which packets from src to dst crossed the interface.
+func (c *ifaceConfig) side(src, dst flow.Addr) flow.Direction {
+	if c.only4 == 0 || !src.Is4() || !dst.Is4() {
+		return sideOf(c.local, src, dst)
+	}
+	var out, in flow.Direction
+	if src.Lo == c.only4 {
+		out = 1
+	}
+	if dst.Lo == c.only4 {
+		in = 1
+	}
+	return (in&^out)*flow.Ingress + (out&^in)*flow.Egress
 }
 
 // Add adds the records of b and keeps no reference to it. In the steady state,
@@ -304,12 +331,12 @@ func (w *TallyWorker) row(b *Batch, i int, id uint32, known *ifaceConfig) {
 		flags = b.Flags[i]
 	}
 	class := flags.Class(proto)
-	var side flow.Direction
+	side := flow.DirectionUnknown
 	if len(b.Direction) > 0 {
 		side = b.Direction[i]
 	}
 	if side != flow.Ingress && side != flow.Egress {
-		side = sideOf(known.local, src, dst)
+		side = known.side(src, dst)
 	}
 	// Whose addresses decides the side, but whom the packets came from decides
 	// which rules they met: behind a NAT gateway the two differ.
@@ -320,48 +347,84 @@ func (w *TallyWorker) row(b *Batch, i int, id uint32, known *ifaceConfig) {
 		dst = b.PktDst[i]
 	}
 
+	// Records of either direction, and of clients at either end, come in turn. So what
+	// follows chooses by masks, all ones or all zeros, and not by branches, which would
+	// be foreseen half of the time.
+	var in uint64 // the source is remote
+	if side == flow.Ingress {
+		in = math.MaxUint64
+	}
 	var client ClientSide
-	var srcPort, dstPort, folded uint16
+	var localPort, remotePort, folded uint16
 	var portBits uint64
 	if proto.HasPorts() {
-		srcPort, dstPort = b.SrcPort[i], b.DstPort[i]
-		switch clientEnd(class, srcPort, dstPort) {
-		case source:
-			client, folded, srcPort = LocalClient, srcPort, known.ports.source(side).of(srcPort)
-		case destination:
-			client, folded, dstPort = RemoteClient, dstPort, known.ports.destination(side).of(dstPort)
-		}
-		if client != NoClient {
+		srcPort, dstPort := b.SrcPort[i], b.DstPort[i]
+		if end := clientEnd(class, srcPort, dstPort); end != 0 {
+			answer := uint16(end >> 16) // the client is the destination
+			far := answer ^ uint16(in)  // the client is remote
+			other := either(answer, srcPort, dstPort)
+			folded = srcPort ^ dstPort ^ other
 			portBits = 1 << (folded & 63)
+			whose := uint(far & remotePorts)
+			if side == flow.DirectionUnknown {
+				whose = eitherPorts
+			}
+			first := known.ports[whose].of(folded)
+			localPort, remotePort = either(far, other, first), either(far, first, other)
+			client = LocalClient + ClientSide(far&1)
+		} else {
+			localPort, remotePort = either(uint16(in), dstPort, srcPort), either(uint16(in), srcPort, dstPort)
 		}
-	}
-	local, remote, localPort, remotePort := src, dst, srcPort, dstPort
-	if side == flow.Ingress {
-		local, remote, localPort, remotePort = dst, src, dstPort, srcPort
-		client = client.mirror()
 	}
 
 	k := kindOf(proto, client, side, action, class)
 	start, last := b.Start[i], b.End[i]
 	packets, bytes := b.Packets[i], b.Bytes[i]
-	days := uint64(1) << (dayOf(start) & 63)
-	if w.classes == nil && local.Is4() && remote.Is4() && (packets|uint64(start)|uint64(last))>>32 == 0 {
+	days := w.dayBit(start)
+	if w.classes == nil && src.Is4() && dst.Is4() && (packets|uint64(start)|uint64(last))>>32 == 0 {
 		// What addRow would do, without the detour.
-		ends := uint64(id)<<32 | uint64(local.V4())
-		far := uint64(remote.V4())<<32 | uint64(localPort)<<16 | uint64(remotePort)
-		w.narrow = append(w.narrow, narrowRow{
-			ends: ends, remote: far, kind: k, flags: flags,
-			portLo: folded, portHi: folded, portBits: portBits, days: days, bytes: bytes,
-			records: 1, packets: uint32(packets), firstSec: uint32(start), lastSec: uint32(last),
-		})
+		swap := (src.Lo ^ dst.Lo) & in
+		ends := uint64(id)<<32 | uint64(uint32(src.Lo^swap))
+		far := (dst.Lo^swap)<<32 | uint64(localPort)<<16 | uint64(remotePort)
 		w.narrowHashes = append(w.narrowHashes, w.t.seed.narrow(ends, far, k))
+		r := w.nextNarrow()
+		r.ends, r.remote, r.kind, r.flags = ends, far, k, flags
+		r.portLo, r.portHi, r.portBits, r.days = folded, folded, portBits, days
+		r.records, r.packets, r.bytes = 1, uint32(packets), bytes
+		r.firstSec, r.lastSec = uint32(start), uint32(last)
 		return
 	}
+	if in != 0 {
+		src, dst = dst, src
+	}
 	w.addRow(&wideRow{
-		wideKey: wideKey{local: local, remote: remote, iface: id, localPort: localPort, remotePort: remotePort, kind: k},
+		wideKey: wideKey{local: src, remote: dst, iface: id, localPort: localPort, remotePort: remotePort, kind: k},
 		flags:   flags, portLo: folded, portHi: folded, portBits: portBits, days: days,
 		records: 1, packets: packets, bytes: bytes, first: start, last: last,
 	})
+}
+
+// either returns a if mask is all ones, b if it is all zeros.
+func either(mask, a, b uint16) uint16 { return b ^ (a^b)&mask }
+
+// nextNarrow appends a narrow row, every field of which the caller sets.
+func (w *TallyWorker) nextNarrow() *narrowRow {
+	n := len(w.narrow)
+	if n == cap(w.narrow) {
+		w.narrow = slices.Grow(w.narrow, BatchSize)
+	}
+	w.narrow = w.narrow[:n+1]
+	return &w.narrow[n]
+}
+
+// dayBit returns the bit of the day of the second t; see Row.Days. Nearly always it is the
+// day that was asked for last.
+func (w *TallyWorker) dayBit(t int64) uint64 {
+	if uint64(t-w.dayFrom) >= secondsPerDay || w.day == 0 {
+		d := dayOf(t)
+		w.dayFrom, w.day = d*secondsPerDay, 1<<(d&63)
+	}
+	return w.day
 }
 
 // sideOf returns the direction in which packets from src to dst crossed an

@@ -179,10 +179,11 @@ var alibabaControls = map[string][]string{
 func alibabaExposure(o *opening) []string {
 	out := []string{"CloudConfig-ecs-security-group-not-internet-cidr-access"}
 	for _, port := range o.ports(adminPorts, flow.TCP) {
-		switch port {
-		case 22:
+		switch {
+		case !o.v4: // what CIS says is about 0.0.0.0/0
+		case port == 22:
 			out = append(out, "CIS-Alibaba-4.3")
-		case 3389:
+		case port == 3389:
 			out = append(out, "CIS-Alibaba-4.4")
 		}
 	}

@@ -4,12 +4,15 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"math"
+	"net/netip"
 	"slices"
 	"strings"
 
 	"github.com/sgadvise/sgadvise/analyzer"
 	"github.com/sgadvise/sgadvise/analyzer/control"
 	"github.com/sgadvise/sgadvise/engine/policy"
+	"github.com/sgadvise/sgadvise/ingest/flow"
 )
 
 // ControlEvidence is the evidence of a run toward one control of a framework. It never
@@ -97,6 +100,10 @@ func (a *auditor) assess(f *control.Framework, c *control.Control) ControlEviden
 		out.Evidence = []string{c.Never}
 		return out
 	}
+	if f.Platform != "" && !a.present[f.Platform] {
+		out.Evidence = []string{"the policy holds nothing of this platform"}
+		return out
+	}
 	counted, suppressed := map[string]int{}, map[string]int{}
 	var refs, set []string
 	for i := range a.r.Findings {
@@ -127,6 +134,9 @@ func (a *auditor) assess(f *control.Framework, c *control.Control) ControlEviden
 			missing = append(missing, why)
 		}
 		for _, x := range found {
+			if slices.Contains(refs, x.ref) || slices.Contains(set, x.ref) {
+				continue // a finding says so already
+			}
 			out.Findings++
 			out.Evidence = append(out.Evidence, x.says)
 			refs = append(refs, x.ref)
@@ -195,14 +205,14 @@ func (a *auditor) lacks(f *control.Framework, c *control.Control) []string {
 			out = append(out, fmt.Sprintf(format, args...))
 		}
 	}
-	if f.Platform != "" && !a.present[f.Platform] {
-		return []string{"the policy holds nothing of this platform"}
-	}
 	needs := func(n control.Need) bool { return c.Needs&n != 0 }
 	say(needs(control.NeedGroups) && len(s.Groups) == 0, "the exports hold no security group")
 	say(needs(control.NeedACLs) && a.noACLs(f), "network ACLs are not in the exports")
 	say(needs(control.NeedDefault) && !slices.ContainsFunc(s.Groups, func(g policy.Group) bool { return g.Default }), "the exports hold no default group")
 	say(needs(control.NeedFlowLogs) && a.noFlowLogs(), "descriptions of flow logs are not in the exports")
+	if n := a.homeless(); f.Platform != "" && n > 0 {
+		say(needs(control.NeedGroups), "%s on no interface, and the policy is of several platforms: of which is not known", isAre(n, "group"))
+	}
 	if needs(control.NeedTraffic) {
 		r := a.r
 		say(r.Summary.Outcome == OutcomeRejectOnly, "the logs hold rejected traffic only: they cannot show use")
@@ -254,8 +264,17 @@ func (a *auditor) look(f *control.Framework, check string) (found []fact, why st
 				found = append(found, fact{vpc, vpc + " has no flow log of " + what})
 			}
 		}
-		if vpcs == 0 {
+		nowhere := 0
+		for i := range s.Interfaces {
+			if x := &s.Interfaces[i]; x.VPC == "" && cmp.Or(x.Platform, "aws") == cmp.Or(f.Platform, x.Platform, "aws") {
+				nowhere++
+			}
+		}
+		switch {
+		case vpcs == 0:
 			why = "the exports name no network"
+		case nowhere > 0:
+			why = "of " + plural(nowhere, "interface") + " the exports name no network"
 		}
 	case control.UnusedACL:
 		for i := range s.ACLs {
@@ -269,17 +288,87 @@ func (a *auditor) look(f *control.Framework, check string) (found []fact, why st
 				found = append(found, fact{g.ID, g.ID + " has no description"})
 			}
 		}
+	case control.OpenEgress, control.OpenIngress:
+		d := flow.Egress
+		if check == control.OpenIngress {
+			d = flow.Ingress
+		}
+		for i := range s.Groups {
+			g := &s.Groups[i]
+			if f.Platform != "" && (g.Managed || !a.groupOn(g.ID, f.Platform)) {
+				continue // managed rules do not apply to groups that a service keeps
+			}
+			found = append(found, openTo(g, d)...)
+		}
 	}
 	return found, why
 }
 
-// groupOn reports whether a group may be of a platform: it is, or nothing says of which.
-func (a *auditor) groupOn(id, platform string) bool {
-	on := a.in.Result.Snapshot.Attached(id)
-	return len(on) == 0 || slices.ContainsFunc(on, func(x *policy.Interface) bool { return cmp.Or(x.Platform, "aws") == platform })
+// openTo lists the rules by which g lets anybody in by some service, or lets everything
+// out; its open default, if that is what does.
+func openTo(g *policy.Group, d flow.Direction) []fact {
+	everything := func(m *policy.Match) bool { return m.Protos == policy.AnyProto }
+	var out []fact
+	closed := map[bool]bool{} // by family: what no rule allows is denied
+	for _, v6 := range [2]bool{false, true} {
+		rank := uint32(math.MaxUint32) // of the strongest rule that denies everything
+		for i := range g.Rules {
+			r := &g.Rules[i]
+			for k := range r.Match {
+				if r.Direction == d && r.Action == policy.Deny && everything(&r.Match[k]) && holdsAll(r.Match[k].Remote, v6) {
+					rank, closed[v6] = min(rank, r.Rank), true
+				}
+			}
+		}
+		for i := range g.Rules {
+			r := &g.Rules[i]
+			if r.Direction != d || r.Action != policy.Allow || closed[v6] && r.Rank >= rank {
+				continue
+			}
+			for k := range r.Match {
+				if m := &r.Match[k]; holdsAll(m.Remote, v6) && (d == flow.Ingress || everything(m)) {
+					says := " lets everything out"
+					if d == flow.Ingress {
+						says = " lets everybody in"
+					}
+					out = append(out, fact{r.Ref.String(), r.Ref.String() + says})
+				}
+			}
+		}
+	}
+	if d == flow.Egress && g.EgressOpen && len(out) == 0 && !closed[false] {
+		out = append(out, fact{g.ID, g.ID + " lets out what no rule denies: its default is open"})
+	}
+	return slices.CompactFunc(out, func(a, b fact) bool { return a.ref == b.ref })
 }
 
-// vpcs lists the networks of the framework's platform in which there are interfaces.
+// holdsAll reports whether set holds a family of addresses.
+func holdsAll(set policy.AddrSet, v6 bool) bool {
+	return slices.ContainsFunc(set.Prefixes, func(p netip.Prefix) bool { return p.Bits() == 0 && p.Addr().Is6() == v6 })
+}
+
+// homeless counts groups of which nothing says on which of several platforms they are.
+func (a *auditor) homeless() int {
+	n := 0
+	if s := a.in.Result.Snapshot; len(a.present) > 1 {
+		for i := range s.Groups {
+			if len(s.Attached(s.Groups[i].ID)) == 0 {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// groupOn reports whether a group is of a platform. What is attached nowhere is of the
+// only one that there is.
+func (a *auditor) groupOn(id, platform string) bool {
+	on := a.in.Result.Snapshot.Attached(id)
+	return len(on) == 0 && len(a.present) == 1 && a.present[platform] || slices.ContainsFunc(on, func(x *policy.Interface) bool { return cmp.Or(x.Platform, "aws") == platform })
+}
+
+// vpcs lists the networks of the framework's platform in which there are interfaces or,
+// where there is one platform only, groups: a network always has one.
 func (a *auditor) vpcs(f *control.Framework) []string {
 	var out []string
 	s := a.in.Result.Snapshot
@@ -287,6 +376,12 @@ func (a *auditor) vpcs(f *control.Framework) []string {
 		x := &s.Interfaces[i]
 		if x.VPC != "" && (f.Platform == "" || cmp.Or(x.Platform, "aws") == f.Platform) && !slices.Contains(out, x.VPC) {
 			out = append(out, x.VPC)
+		}
+	}
+	for i := range s.Groups {
+		g := &s.Groups[i]
+		if g.VPC != "" && len(s.Attached(g.ID)) == 0 && len(a.present) == 1 && !slices.Contains(out, g.VPC) {
+			out = append(out, g.VPC)
 		}
 	}
 	slices.Sort(out)
@@ -312,10 +407,13 @@ func (a *auditor) logged(f *control.Framework, vpc string, all bool) bool {
 	if has(vpc) {
 		return true
 	}
+	inside := 0
 	for i := range s.Interfaces {
-		if x := &s.Interfaces[i]; x.VPC == vpc && !has(vpc, x.Subnet, x.ID) {
-			return false
+		if x := &s.Interfaces[i]; x.VPC == vpc {
+			if inside++; !has(vpc, x.Subnet, x.ID) {
+				return false
+			}
 		}
 	}
-	return true
+	return inside > 0
 }

@@ -36,6 +36,15 @@ acl acl-1 subnets=subnet-1 vpc=vpc-1 default
 flowlog fl-1 vpc-1 ALL
 `
 
+// basic is a group of Alibaba Cloud whose members may connect anywhere.
+const basic = `
+platform none id=alibaba quota=200 ranks=1-100 groups-deny acl-optional no-self-peer
+interface eni-1 10.0.0.5 sg-db subnet=subnet-1 vpc=vpc-1 platform=alibaba
+flowlog fl-1 vpc-1 ALL
+group sg-db vpc=vpc-1 egress-open
+  sgr-1 ingress tcp 5432 from 10.9.0.4/32 priority=1 "the app"
+`
+
 func TestControlsPassFailOrSayWhyNot(t *testing.T) {
 	once := pipeline{1, plan.ModeNone, 0.9}
 	for _, c := range []struct {
@@ -70,6 +79,20 @@ func TestControlsPassFailOrSayWhyNot(t *testing.T) {
 		{"logs that are off", strings.Replace(tidy, "vpc-1 ALL", "vpc-1 ALL inactive", 1), quiet(), "cis-aws-5.0 3.7 fail"},
 		{"no flow logs in text", strings.Replace(tidy, "flowlog fl-1 vpc-1 ALL\n", "", 1), quiet(), "cis-aws-5.0 3.7 not-assessable, iso-27001-2022 A.8.15 not-assessable"},
 		{"no network ACL in text", tidy[:strings.Index(tidy, "acl acl-1")] + "flowlog fl-1 vpc-1 ALL\n", quiet(), "cis-aws-5.0 5.2 not-assessable, aws-fsbp EC2.16 not-assessable"},
+		{"everything may leave, and nothing does", strings.Replace(tidy, "sgr-1", "sgr-2 egress all to 0.0.0.0/0 \"old\"\n  sgr-1", 1), quiet(),
+			"pci-dss-4.0.1 1.3.1 pass, pci-dss-4.0.1 1.3.2 fail, nist-800-53-r5 SC-7(5) fail, iso-27001-2022 A.8.23 fail"},
+		{"some may come in, and nobody does", strings.Replace(tidy, "sgr-1", "sgr-2 ingress tcp 8080 from 10.8.0.0/24 \"old\"\n  sgr-1", 1), quiet(), "pci-dss-4.0.1 1.3.1 fail, pci-dss-4.0.1 1.3.2 pass"},
+		{"a network without interfaces", tidy + "group sg-other vpc=vpc-2 default\n", quiet(), "cis-aws-5.0 3.7 fail, aws-fsbp EC2.6 fail, soc-2 CC7.2 fail"},
+		{"an interface of no network", tidy + "interface eni-2 10.1.0.5 sg-db\n", quiet(), "cis-aws-5.0 3.7 not-assessable"},
+		{"nothing of the platform", tidy, quiet(), "alibaba-config ecs-security-group-description-check not-assessable, mlps-2.0 8.1.3.2-a not-assessable"},
+		{"an open default", basic, quiet(), "alibaba-config ecs-security-group-egress-not-all-access fail, mlps-2.0 8.1.3.2-a fail, alibaba-config ecs-security-group-not-internet-cidr-access pass, " +
+			"alibaba-config ecs-security-group-description-check fail, cis-aws-5.0 5.3 not-assessable"},
+		{"an open default that is closed", basic + "  sgr-2 egress deny all to 0.0.0.0/0 or all to ::/0 priority=100\n", quiet(), "alibaba-config ecs-security-group-egress-not-all-access pass, mlps-2.0 8.1.3.2-a pass"},
+		{"an open default that is closed too late", basic + "  sgr-2 egress deny all to 0.0.0.0/0 priority=100\n  sgr-3 egress all to 0.0.0.0/0 priority=99\n", quiet(), "alibaba-config ecs-security-group-egress-not-all-access fail"},
+		{"a public service", basic + "  sgr-2 ingress tcp 443 from 0.0.0.0/0 priority=1\n", quiet(), "alibaba-config ecs-security-group-not-internet-cidr-access fail, alibaba-config ecs-security-group-white-list-port-check pass"},
+		{"SSH over IPv6 is none over IPv4", basic + "  sgr-2 ingress tcp 22 from ::/0 priority=1\n", quiet(), "cis-alibaba-2.0 3.2 fail, cis-alibaba-2.0 4.3 pass"},
+		{"a group that may be of either platform", strings.Replace(tidy, "interface eni-1", "platform none id=alibaba quota=200 ranks=1-100 groups-deny acl-optional\nplatform 169.254.169.254/32 quota=60\ninterface eni-8 10.3.0.1 sg-8 platform=alibaba vpc=vpc-8\ngroup sg-8 vpc=vpc-8\ngroup sg-7\n  sgr-7 ingress tcp 22 from 0.0.0.0/0\ninterface eni-1", 1), quiet(),
+			"cis-aws-5.0 5.3 not-assessable, alibaba-config ecs-security-group-not-open-all-port not-assessable"},
 		{"a network ACL of no subnet", tidy + "acl acl-2 vpc=vpc-1\n  100 ingress allow tcp 1 from 10.0.0.0/8\n", quiet(), "aws-fsbp EC2.16 fail, nist-800-53-r5 CM-8(1) fail"},
 	} {
 		r := runWith(t, c.policy, c.lines, 1000, once, wishes{frameworks: []string{"all"}})
@@ -128,7 +151,7 @@ func TestFrameworksAreTheOnesAskedFor(t *testing.T) {
 }
 
 func TestControlsNameChecksThatThereAre(t *testing.T) {
-	own := []string{control.FlowLogs, control.FlowLogsAll, control.UnusedACL, control.NoGroupNotes}
+	own := []string{control.FlowLogs, control.FlowLogsAll, control.UnusedACL, control.NoGroupNotes, control.OpenEgress, control.OpenIngress}
 	for i := range control.All {
 		for _, c := range control.All[i].Controls {
 			for _, check := range c.Checks() {

@@ -108,6 +108,10 @@ func (w *written) read() (Assertion, error) {
 	}
 	for _, end := range [2][2]string{{"from", w.From}, {"to", w.To}} {
 		key, text := end[0], end[1]
+		addr, err := netip.ParseAddr(strings.SplitN(text, "/", 2)[0])
+		if err == nil && (addr.Is4In6() || addr.Zone() != "") {
+			return a, fmt.Errorf("%s: %q is no address that flow logs have; write 10.0.0.1 or 2001:db8::1", key, text)
+		}
 		// Groups of Terraform plans may be addresses, which may have slashes in their keys.
 		if p, err := netip.ParsePrefix(text); strings.Contains(text, "/") && (err != nil || p != p.Masked()) && !strings.ContainsAny(text, "[]") {
 			return a, fmt.Errorf("%s: %q is no block of addresses such as 10.0.0.0/8", key, text)

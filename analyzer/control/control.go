@@ -58,6 +58,8 @@ const (
 	FlowLogsAll  = "flow-logs-all" // every network is logged, accepted traffic too
 	UnusedACL    = "unused-acl"    // a network ACL of no subnet
 	NoGroupNotes = "group-notes"   // a group without a description
+	OpenEgress   = "open-egress"   // a group that lets everything out, by a rule or by default
+	OpenIngress  = "open-ingress"  // a group that lets everybody in, by whatever service
 )
 
 // Find returns the framework that id or an alias names, or nil.
@@ -121,8 +123,8 @@ var (
 	exposed  = by("exposed-admin-port", "exposed-high-risk-port", "exposed-unauthorized-port")
 	risky    = by("exposed-admin-port", "exposed-high-risk-port", "acl-exposed-admin-port")
 	wide     = by("wide-source", "wide-ports")
-	inbound  = slices.Concat(exposed, of("ingress", wide))
-	outbound = slices.Concat(by("default-egress"), of("egress", wide))
+	inbound  = slices.Concat(exposed, of("ingress", wide), of("ingress", by("unused-rule")))
+	outbound = slices.Concat(by("default-egress", OpenEgress), of("egress", wide), of("egress", by("unused-rule")))
 	needless = by("unused-rule", "redundant-rule", "shadowed-rule", "duplicate-rule", "dead-reference", "unattached-group",
 		"unreachable-line", "masked-by-acl", "ineffective-deny")
 	unneeded = by("unused-rule", "wide-ports", "exposed-high-risk-port")

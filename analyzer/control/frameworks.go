@@ -79,13 +79,13 @@ var All = []Framework{
 	}},
 	{ID: "alibaba-config", Aliases: []string{"cloud-config"}, Title: "Alibaba Cloud Config, managed rules", Platform: "alibaba", Default: true, Controls: []Control{
 		{ID: "ecs-security-group-description-check", Title: "Groups have descriptions", By: by(NoGroupNotes), Needs: NeedGroups},
-		config("ecs-security-group-egress-not-all-access", "Groups do not let everything out", "default-egress"),
-		config("ecs-security-group-not-internet-cidr-access", "Groups are not open to the world", "exposed-admin-port", "exposed-high-risk-port", "exposed-unauthorized-port"),
+		also(config("ecs-security-group-egress-not-all-access", "Groups do not let everything out", "default-egress"), OpenEgress),
+		also(config("ecs-security-group-not-internet-cidr-access", "Groups are not open to the world", "exposed-admin-port", "exposed-high-risk-port", "exposed-unauthorized-port"), OpenIngress),
 		config("ecs-security-group-not-open-all-port", "Groups do not open all ports", "exposed-admin-port", "exposed-high-risk-port", "exposed-unauthorized-port"),
 		config("ecs-security-group-not-open-all-protocol", "Groups do not open all protocols", "exposed-admin-port", "exposed-high-risk-port", "exposed-unauthorized-port"),
 		config("ecs-security-group-not-used", "No group is left unused", "unattached-group"),
 		config("ecs-security-group-risky-ports-check-with-protocol", "Ports 22 and 3389 are not open to the world", "exposed-admin-port"),
-		config("ecs-security-group-white-list-port-check", "Only listed ports are open to the world", "exposed-high-risk-port", "exposed-unauthorized-port"),
+		config("ecs-security-group-white-list-port-check", "Only listed ports, here 80 and 443, are open to the world", "exposed-high-risk-port", "exposed-unauthorized-port"),
 		config("sg-public-access-check", "Groups do not admit everything from the world", "exposed-admin-port", "exposed-high-risk-port", "exposed-unauthorized-port"),
 		config("sg-risky-ports-check", "Risky ports are not open to the world", "exposed-admin-port"),
 		{ID: "vpc-flow-logs-enabled", Title: "Every VPC is logged", By: by(FlowLogs), Needs: NeedFlowLogs},
@@ -94,7 +94,7 @@ var All = []Framework{
 		{ID: "vpc-network-acl-unused-check", Title: "No network ACL is left unused", By: by(UnusedACL), Needs: NeedACLs},
 	}},
 	{ID: "mlps-2.0", Aliases: []string{"mlps"}, Title: "MLPS 2.0 (GB/T 22239-2019), level 3", Platform: "alibaba", Default: true, Controls: []Control{
-		{ID: "8.1.3.2 a", Title: "Area boundaries deny by default", By: by("default-egress"), Needs: NeedGroups | NeedTraffic},
+		{ID: "8.1.3.2 a", Title: "Area boundaries deny by default", By: by("default-egress", OpenEgress), Needs: NeedGroups},
 		{ID: "8.1.3.2 b", Title: "Surplus and invalid rules are deleted; their number is minimal", By: slices.Concat(needless, by("mergeable-rules")), Needs: NeedGroups | NeedTraffic},
 		{ID: "8.1.3.2 c", Title: "Addresses, ports and protocols are checked", By: wide, Needs: NeedGroups | NeedTraffic},
 		never("8.1.3.2 d", "Access follows the state of sessions", "security groups keep state by design; no export says so"),
@@ -142,6 +142,12 @@ func config(id, title string, checks ...string) Control {
 	for _, check := range checks {
 		c.By = append(c.By, tagged(check, "CloudConfig-"+id)...)
 	}
+	return c
+}
+
+// also adds checks that are no findings.
+func also(c Control, checks ...string) Control {
+	c.By = append(c.By, by(checks...)...)
 	return c
 }
 

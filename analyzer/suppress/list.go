@@ -155,7 +155,10 @@ func (e *Entry) Key() string {
 
 // Expired reports whether e does not hold any more at now. A zero now is before
 // everything.
-func (e *Entry) Expired(now time.Time) bool { return !e.Expires.IsZero() && now.After(e.Expires) }
+func (e *Entry) Expired(now time.Time) bool {
+	// A last second holds until the next one begins.
+	return !e.Expires.IsZero() && now.Truncate(time.Second).After(e.Expires)
+}
 
 // Scope says in words what e is about, besides its check.
 func (e *Entry) Scope() string {

@@ -70,6 +70,7 @@ func TestParseRefusesWhatItCannotHold(t *testing.T) {
 		{"created after it expires", "version: 1\nignore:\n  - {check: unused-rule, created: 2026-01-02, " + ok + "}\n", "a.yaml:3: expires: 2026-01-01 is before created"},
 		{"an address for a block", "version: 1\nignore:\n  - {check: unused-rule, cidr: 10.0.0.1, " + ok + "}\n", `a.yaml:3: cidr: "10.0.0.1" is no block`},
 		{"a block with host bits", "version: 1\nignore:\n  - {check: unused-rule, cidr: 10.0.0.1/8, " + ok + "}\n", "a.yaml:3: cidr: "},
+		{"a group that a template left out", "version: 1\nignore:\n  - check: unused-rule\n    group:\n    reason: r\n    expires: 2026-01-01\n", "a.yaml:4: group: nothing is written behind it"},
 		{"a region", "version: 1\nignore:\n  - {check: unused-rule, region: eu-west-1, " + ok + "}\n", "a.yaml:3: region: exports do not say"},
 		{"the same twice", "version: 1\nignore:\n  - {id: ab, " + ok + "}\n  - {id: AB, reason: other, expires: 2027-01-01}\n", "a.yaml:4: the entry on line 3 is about the same"},
 	} {
@@ -95,7 +96,7 @@ func TestParseTakesEntriesForeverIfToldSo(t *testing.T) {
 
 func TestEntriesHoldThroughTheirLastDay(t *testing.T) {
 	e := parse(t, "  - {id: a, reason: r, expires: 2026-01-31}\n")[0]
-	for at, want := range map[string]bool{"2026-01-31T00:00:00Z": false, "2026-01-31T23:59:59Z": false, "2026-02-01T00:00:00Z": true, "2026-02-01T00:30:00+01:00": false} {
+	for at, want := range map[string]bool{"2026-01-31T00:00:00Z": false, "2026-01-31T23:59:59Z": false, "2026-01-31T23:59:59.999Z": false, "2026-02-01T00:00:00Z": true, "2026-02-01T00:30:00+01:00": false} {
 		now, err := time.Parse(time.RFC3339, at)
 		if err != nil {
 			t.Fatal(err)

@@ -49,6 +49,10 @@ func Decode(name string, data []byte, v any) error {
 
 // located gives err, of the YAML library, the file and the line.
 func located(name string, err error) *Error {
+	var own *Error
+	if errors.As(err, &own) {
+		return &Error{name, own.Line, own.Message}
+	}
 	var y yaml.Error
 	if !errors.As(err, &y) {
 		return &Error{name, 0, err.Error()}
@@ -64,8 +68,10 @@ func located(name string, err error) *Error {
 	return out
 }
 
-// Node is a part of a file with the line on which it begins: embedded in the element of
-// a list as Node[T], it reads T strictly.
+// Node is an entry of a list, with the line on which it begins: as the element Node[T] it
+// reads T, a struct of single values, strictly. A key with nothing behind it is an error:
+// it reads as if it were not there, which may mean much more than what somebody forgot to
+// write or a template left out.
 type Node[T any] struct {
 	Line  int
 	Value T
@@ -73,11 +79,47 @@ type Node[T any] struct {
 
 // UnmarshalYAML reads the node. It is called by the YAML library.
 func (n *Node[T]) UnmarshalYAML(node ast.Node) error {
-	if t := node.GetToken(); t != nil && t.Position != nil {
-		n.Line = t.Position.Line
+	n.Line = line(node)
+	m, ok := node.(*ast.MappingNode)
+	if ok && len(m.Values) > 0 {
+		n.Line = line(m.Values[0].Key)
 	}
-	if m, ok := node.(*ast.MappingNode); ok && len(m.Values) > 0 {
-		n.Line = m.Values[0].Key.GetToken().Position.Line
+	if !ok {
+		return &Error{Line: n.Line, Message: "keys with values are expected here"}
+	}
+	for _, v := range m.Values {
+		if err := single(v); err != nil {
+			return err
+		}
 	}
 	return yaml.NodeToValue(node, &n.Value, yaml.Strict())
+}
+
+// single reports what is wrong with an entry that is not KEY: VALUE.
+func single(v *ast.MappingValueNode) error {
+	at := &Error{Line: line(v.Key), Message: v.Key.String() + ": "}
+	switch x := v.Value.(type) {
+	case *ast.NullNode:
+		at.Message += "nothing is written behind it; leave the key out, or say what is meant"
+	case *ast.StringNode:
+		if x.Value != "" {
+			return nil
+		}
+		at.Message += "nothing is written behind it; leave the key out, or say what is meant"
+	case *ast.MappingNode, *ast.MappingValueNode, *ast.SequenceNode:
+		at.Message += "one value is expected"
+	case *ast.AnchorNode, *ast.AliasNode:
+		at.Message += "anchors are not read; write the value"
+	default:
+		return nil
+	}
+	return at
+}
+
+// line is where node begins; 0: not known.
+func line(node ast.Node) int {
+	if t := node.GetToken(); t != nil && t.Position != nil {
+		return t.Position.Line
+	}
+	return 0
 }

@@ -53,6 +53,12 @@ func (f *listFlags) read() (lists, error) {
 		if err != nil {
 			return out, usageError("%v", err)
 		}
+		for i := range entries {
+			e := &entries[i]
+			if k := slices.IndexFunc(out.suppress, func(x suppress.Entry) bool { return x.Key() == e.Key() }); k >= 0 {
+				return out, usageError("%s:%d: the entry at %s:%d is about the same; one of them can go", name, e.Line, out.suppress[k].File, out.suppress[k].Line)
+			}
+		}
 		out.suppress = append(out.suppress, entries...)
 	}
 	for _, name := range f.assert {
@@ -63,6 +69,12 @@ func (f *listFlags) read() (lists, error) {
 		all, err := assertion.Parse(name, data)
 		if err != nil {
 			return out, usageError("%v", err)
+		}
+		for i := range all {
+			a := &all[i]
+			if k := slices.IndexFunc(out.assert, func(x assertion.Assertion) bool { return x.Name == a.Name }); k >= 0 {
+				return out, usageError("%s:%d: name: %q is the name of %s:%d, too", name, a.Line, a.Name, out.assert[k].File, out.assert[k].Line)
+			}
 		}
 		out.assert = append(out.assert, all...)
 	}

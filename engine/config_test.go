@@ -1,11 +1,16 @@
 package engine_test
 
 import (
+	"context"
+	"math/rand/v2"
 	"slices"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/sgadvise/sgadvise/engine"
 	"github.com/sgadvise/sgadvise/engine/policy/cloud"
+	"github.com/sgadvise/sgadvise/ingest/store"
 )
 
 // The ports of an interface's rows are told apart by the rules on its paths, each on its
@@ -42,5 +47,43 @@ acl acl-1 subnets=subnet-1
 	}
 	if want := []uint16{7, 8, 443, 444, 1024, 5000, 6001}; !slices.Equal(cfg.PortBounds, want) {
 		t.Errorf("all bounds are %v, want %v", cfg.PortBounds, want)
+	}
+}
+
+// Telling apart more ports than the rules on an interface's own paths do decides no record
+// otherwise: what passed, what was blocked and what no rule explains stay the same.
+func TestBoundsOfOtherInterfacesDecideNothing(t *testing.T) {
+	fewer := 0
+	for seed := range uint64(150) {
+		r := rand.New(rand.NewPCG(seed, 5))
+		text := randomPolicy(r)
+		snap, err := cloud.ParseText("policy", []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		recs := randomRecords(r, 300)
+		replay := func(cfg store.Config) *engine.Result {
+			res, err := engine.Replay(context.Background(), store.FromRecords(cfg, recs), snap, 2)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return res
+		}
+		cfg := engine.StoreConfig(snap)
+		own := replay(cfg)
+		cfg.Ports = nil
+		all := replay(cfg)
+		if diff := cmp.Diff(all.Ledger, own.Ledger); diff != "" {
+			t.Fatalf("seed %d: (all bounds, own bounds)\n%s\n%s", seed, diff, text)
+		}
+		if diff := cmp.Diff(all.Fidelity, own.Fidelity); diff != "" {
+			t.Fatalf("seed %d: (all bounds, own bounds)\n%s\n%s", seed, diff, text)
+		}
+		if own.Store.Len() < all.Store.Len() {
+			fewer++
+		}
+	}
+	if fewer == 0 {
+		t.Error("own bounds never made fewer rows")
 	}
 }

@@ -62,7 +62,7 @@ func (c *Connections) find(i int) (n uint32, wide bool) {
 func (c *Connections) Len() int { return c.len }
 
 // Row copies row i into r. Rows are ordered by interface name, protocol, remote
-// address, local address, local port, remote port, client side, side, action, class,
+// address, the prefix that is folded into it, if any, local address, local port, remote port, client side, side, action, class,
 // first era, last era.
 func (c *Connections) Row(i int, r *Row) {
 	if n, wide := c.find(i); wide {

@@ -11,12 +11,16 @@ import (
 
 // Roll-up
 //
-// A service is all of a row's key but the remote address. When more rows than
-// Config.MaxRows are distinct, the services with the most remote addresses have theirs
-// folded to prefixes. Which, and how far, follows from the set of all records alone:
+// A service is a conversation of an interface with whomever: its own address and era, the
+// protocol, the ports that are exact. What a row's key holds beside, which are the remote
+// address, side, action, class and the class of the client's port, belongs to the service:
+// the two directions of a connection must be at one level, or nobody could tell that they
+// belong together. When more rows than Config.MaxRows are distinct, the services with the
+// most rows have their remote addresses folded to prefixes. Which, and how far, follows from
+// the set of all records alone:
 //
-//   - n(s, l) is the number of distinct prefixes of service s at level l; n(s, 0) that of
-//     addresses.
+//   - n(s, l) is the number of distinct rows of service s with prefixes of level l; n(s, 0)
+//     that with addresses.
 //   - At a step K a service is at the lowest level at which n(s, l) ≤ K, or at maxLevel.
 //     The steps are K = no bound, 2^20, 2^19, …, 1.
 //   - size(s, K) = max(min(n(s, 0), K), n(s, maxLevel)): no less than the rows that s has at
@@ -35,8 +39,7 @@ type rollUp struct {
 	limit  int // see Config.MaxRows
 	bounds []flow.Addr
 	peers  int // K of the current step
-	// The level of each service that is not at level 0; never changed once made. A service
-	// is a key without remote address.
+	// The level of each service that is not at level 0; never changed once made. See service.
 	levels map[wideKey]uint8
 }
 
@@ -90,13 +93,38 @@ func (c *Connections) RollUp() RollUp {
 	return u
 }
 
+// service returns k without what the rows of one service may differ in.
 func service(k wideKey) wideKey {
-	k.remote, k.free = flow.Addr{}, 0
+	proto, client, _, _, _ := k.kind.split()
+	k.remote, k.free, k.kind = flow.Addr{}, 0, kindOf(proto, client, 0, 0, 0)
+	switch client {
+	case LocalClient:
+		k.localPort = 0
+	case RemoteClient:
+		k.remotePort = 0
+	}
 	return k
+}
+
+// rest returns what service leaves out of k, but for the remote address.
+func rest(k *wideKey) rowRest { return rowRest{k.localPort, k.remotePort, k.kind} }
+
+type rowRest struct {
+	localPort, remotePort uint16
+	kind                  kind
+}
+
+// mayFold reports whether rows of kind k may be folded.
+func (k kind) mayFold() bool {
+	_, _, side, _, _ := k.split()
+	return side == flow.Ingress || side == flow.Egress
 }
 
 // fold folds the remote address of k as the service's level says.
 func (u *rollUp) fold(k *wideKey, classes *addrClasses) {
+	if !k.kind.mayFold() {
+		return
+	}
 	if level := u.levels[service(*k)]; level > 0 {
 		k.remote, k.free = classes.fold(k.remote, level)
 	}
@@ -124,7 +152,7 @@ type roller struct {
 	classes addrClasses
 	keys    []sortKey
 	wide    []serviceRows // the services of more than one row, or beyond level 0
-	single  int           // how many others there are
+	single  int           // how many other rows there are
 	out     region[wideRow]
 }
 
@@ -179,12 +207,19 @@ func wideIsFree(r *wideRow) bool     { return r.kind == 0 }
 // collect lists the rows by service and remote address.
 func (r *roller) collect(numNarrow, numWide uint32) {
 	t := r.t
+	add := func(k *wideKey, ref uint32) {
+		if k.kind.mayFold() {
+			r.keys = append(r.keys, r.key(k, ref))
+		} else {
+			r.single++
+		}
+	}
 	for i := range numNarrow {
 		k := t.narrow.all.at(i).key()
-		r.keys = append(r.keys, r.key(&k, i))
+		add(&k, i)
 	}
 	for i := range numWide {
-		r.keys = append(r.keys, r.key(&t.wide.all.at(i).wideKey, wideRef|i))
+		add(&t.wide.all.at(i).wideKey, wideRef|i)
 	}
 	radixSort(r.keys, 0)
 }
@@ -253,19 +288,32 @@ func (r *roller) sortExactly(keys []sortKey) {
 	})
 }
 
-// count returns the number of distinct prefixes of s at each level from its own on.
+// count returns n(s, l) for each level from its own on.
 func (r *roller) count(s *serviceRows) *[maxLevel + 1]int {
 	if s.counts != nil {
 		return s.counts
 	}
 	var n [maxLevel + 1]int
 	var last [maxLevel + 1]flow.Addr
+	var since [maxLevel + 1]int // where the rows of the prefix begin
+	seen := make(map[rowRest]*[maxLevel + 1]int)
 	for i := s.from; i < s.end; i++ {
 		k := r.at(i)
+		at := seen[rest(&k)]
+		if at == nil {
+			at = new([maxLevel + 1]int)
+			for l := range at {
+				at[l] = -1
+			}
+			seen[rest(&k)] = at
+		}
 		for l := s.level; l <= maxLevel; l++ {
 			if first, _ := r.classes.fold(k.remote, l); first != last[l] || i == s.from {
+				last[l], since[l] = first, i
+			}
+			if at[l] < since[l] {
+				at[l] = i
 				n[l]++
-				last[l] = first
 			}
 		}
 	}
@@ -307,28 +355,46 @@ func (r *roller) apply() {
 	}
 }
 
-// foldRows puts the rows of s together that are of one prefix at the level.
+// foldRows puts the rows of s together that are of one prefix at the level, and the same
+// but for the address.
 func (r *roller) foldRows(s *serviceRows, level uint8) {
+	type sum struct {
+		rest  rowRest
+		row   int  // the first one
+		taken bool // it is in wideRow, with those that were added
+		wideRow
+	}
+	var sums []sum // a few, as a rule
 	var b int
 	for a := s.from; a < s.end; a = b {
 		k := r.at(a)
 		first, free := r.classes.fold(k.remote, level)
-		for b = a + 1; b < s.end; b++ {
+		sums = sums[:0]
+		for b = a; b < s.end; b++ {
 			k := r.at(b)
 			if next, _ := r.classes.fold(k.remote, level); next != first {
 				break
 			}
+			n := slices.IndexFunc(sums, func(x sum) bool { return x.rest == rest(&k) })
+			switch {
+			case n < 0 && k.free == free:
+				sums = append(sums, sum{rest: rest(&k), row: b}) // it is as it should be, unless there is another
+				continue
+			case n < 0:
+				sums = append(sums, sum{rest(&k), b, true, r.take(b)})
+				continue
+			case !sums[n].taken:
+				sums[n].taken, sums[n].wideRow = true, r.take(sums[n].row)
+			}
+			o := r.take(b)
+			sums[n].add(&o)
 		}
-		if b == a+1 && k.free == free {
-			continue // it is as it should be
+		for i := range sums {
+			if x := &sums[i]; x.taken {
+				x.remote, x.free = first, free
+				r.out.append(&x.wideRow)
+			}
 		}
-		sum := r.take(a)
-		for i := a + 1; i < b; i++ {
-			o := r.take(i)
-			sum.add(&o)
-		}
-		sum.remote, sum.free = first, free
-		r.out.append(&sum)
 	}
 }
 

@@ -38,19 +38,42 @@ func oraclePrefix(bounds []flow.Addr, a netip.Addr, level int) netip.Prefix {
 func oracleRollUp(cfg Config, rows []Row, interfaces []string) []Row {
 	type service struct{ Row }
 	of := func(r Row) service {
-		return service{Row{
-			Interface: r.Interface, Side: r.Side, Proto: r.Proto, Action: r.Action, Class: r.Class, Client: r.Client,
+		s := service{Row{
+			Interface: r.Interface, Proto: r.Proto, Client: r.Client,
 			Local: r.Local, LocalPort: r.LocalPort, RemotePort: r.RemotePort, EraLo: r.EraLo, EraHi: r.EraHi,
 		}}
+		switch r.Client {
+		case LocalClient:
+			s.LocalPort = 0
+		case RemoteClient:
+			s.RemotePort = 0
+		}
+		return s
 	}
-	services := make(map[service][maxLevel + 1]map[netip.Prefix]bool)
+	type folded struct {
+		Row
+		prefix netip.Prefix
+	}
+	at := func(r Row, level int) folded {
+		return folded{Row{
+			Interface: r.Interface, Side: r.Side, Proto: r.Proto, Action: r.Action, Class: r.Class, Client: r.Client,
+			Local: r.Local, LocalPort: r.LocalPort, RemotePort: r.RemotePort, EraLo: r.EraLo, EraHi: r.EraHi,
+		}, oraclePrefix(cfg.AddrBounds, r.Remote.Netip(), level)}
+	}
+	known := func(r Row) bool { return r.Side == flow.Ingress || r.Side == flow.Egress }
+	services := make(map[service][maxLevel + 1]map[folded]bool)
+	others := 0
 	for _, r := range rows {
+		if !known(r) {
+			others++
+			continue
+		}
 		sets, ok := services[of(r)]
 		for l := range sets {
 			if !ok {
-				sets[l] = make(map[netip.Prefix]bool)
+				sets[l] = make(map[folded]bool)
 			}
-			sets[l][oraclePrefix(cfg.AddrBounds, r.Remote.Netip(), l)] = true
+			sets[l][at(r, l)] = true
 		}
 		services[of(r)] = sets
 	}
@@ -60,7 +83,7 @@ func oracleRollUp(cfg Config, rows []Row, interfaces []string) []Row {
 	}
 	var peers int
 	for _, peers = range steps {
-		sum := 0
+		sum := others
 		for _, sets := range services {
 			sum += max(min(len(sets[0]), peers), len(sets[maxLevel]))
 		}
@@ -68,19 +91,14 @@ func oracleRollUp(cfg Config, rows []Row, interfaces []string) []Row {
 			break
 		}
 	}
-	type folded struct {
-		service
-		prefix netip.Prefix
-	}
 	out := make(map[folded]Row)
 	for _, r := range rows {
 		level := 0
-		for level < maxLevel && len(services[of(r)][level]) > peers {
+		for level < maxLevel && known(r) && len(services[of(r)][level]) > peers {
 			level++
 		}
-		p := oraclePrefix(cfg.AddrBounds, r.Remote.Netip(), level)
-		r.Remote, r.RemoteFree = flow.AddrFrom(p.Addr()), uint8(p.Addr().BitLen()-p.Bits())
-		k := folded{of(r), p}
+		k := at(r, level)
+		r.Remote, r.RemoteFree = flow.AddrFrom(k.prefix.Addr()), uint8(k.prefix.Addr().BitLen()-k.prefix.Bits())
 		if o, ok := out[k]; ok {
 			r.PortLo, r.PortHi, r.PortBits = min(r.PortLo, o.PortLo), max(r.PortHi, o.PortHi), r.PortBits|o.PortBits
 			r.Flags |= o.Flags
@@ -92,7 +110,7 @@ func oracleRollUp(cfg Config, rows []Row, interfaces []string) []Row {
 	return slices.SortedFunc(maps.Values(out), func(a, b Row) int {
 		return cmp.Or(
 			cmp.Compare(interfaces[a.Interface], interfaces[b.Interface]), cmp.Compare(a.Proto, b.Proto),
-			a.Remote.Compare(b.Remote), a.Local.Compare(b.Local),
+			a.Remote.Compare(b.Remote), cmp.Compare(a.RemoteFree, b.RemoteFree), a.Local.Compare(b.Local),
 			cmp.Compare(a.LocalPort, b.LocalPort), cmp.Compare(a.RemotePort, b.RemotePort),
 			cmp.Compare(a.Client, b.Client), cmp.Compare(a.Side, b.Side), cmp.Compare(a.Action, b.Action), cmp.Compare(a.Class, b.Class),
 			cmp.Compare(a.EraLo, b.EraLo), cmp.Compare(a.EraHi, b.EraHi),
@@ -111,6 +129,9 @@ func (w *world) crowd(n int) []flow.Record {
 		}
 		r.Interface, r.Proto, r.Flags, r.Direction = pick(w, "eni-a", "eni-b"), 6, flow.FlagsKnown|flow.SYN, flow.Ingress
 		r.Action, r.PktSrc, r.PktDst, r.DstPort = flow.Accept, netip.Addr{}, netip.Addr{}, pick[uint16](w, 443, 80, 22)
+		if w.next(5) == 0 {
+			r.Action = flow.Reject
+		}
 		r.Packets = 1
 		if w.next(30) == 0 {
 			r.Packets = 1 << 40
@@ -123,6 +144,10 @@ func (w *world) crowd(n int) []flow.Record {
 		default:
 			r.Dst = netip.MustParseAddr("10.0.0.1")
 			r.Src = flow.Addr4(pick[uint32](w, 0x0a01_0000, 0xcb00_7100, 0) + uint32(w.next(spread))<<uint(w.next(17))).Netip()
+		}
+		if w.next(3) == 0 { // the answer
+			r.Src, r.Dst, r.SrcPort, r.DstPort = r.Dst, r.Src, r.DstPort, r.SrcPort
+			r.Direction, r.Flags = flow.Egress, flow.FlagsKnown|flow.SYN|flow.ACK
 		}
 	}
 	return recs

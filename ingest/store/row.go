@@ -96,18 +96,20 @@ type Config struct {
 	// different eras are different rows.
 	Cuts map[string][]int64
 	// MaxRows is how many distinct rows are kept as they are; 0: any number. When there are
-	// more, the services with the most remote addresses are rolled up: a service is all that
-	// makes a row but Remote, and its peers are put together to prefixes of /24 (IPv6 /48),
-	// then /20 (/40), and so on. What is rolled up follows from the set of all records
-	// alone, whatever their order, batches, workers and merging:
+	// more, the services with the most rows are rolled up: a service is what an interface,
+	// from one address, talks about with whomever, by the ports that are exact, in an era.
+	// Its peers are put together to prefixes of /24 (IPv6 /48), then /20 (/40), and so on.
+	// What is rolled up follows from the set of all records alone, whatever their order,
+	// batches, workers and merging:
 	//
 	//   - All rows of a service are at one level: each has the level's prefix, or the
 	//     longest part of it with the peer that no AddrBounds cuts. So each rule decides all
 	//     addresses of a row alike, if the bounds are those of all rules.
 	//   - Each record is in exactly one row: that of its service whose prefix holds its
 	//     peer. Its prefixes are apart from each other.
-	//   - A service with no more than [RollUp.Peers] peers is exact. In a service that is
+	//   - A service with no more than [RollUp.Peers] rows is exact. In a service that is
 	//     not, even of a peer alone in its prefix only the prefix is kept.
+	//   - Rows of an unknown Side are exact.
 	//
 	// More rows than this are left if the services, with their prefixes at the coarsest
 	// level, are more: nothing is dropped.

@@ -173,9 +173,12 @@ func (k *wideKey) compare(o *wideKey) int {
 	if c := k.remote.Compare(o.remote); c != 0 {
 		return c
 	}
+	if k.free != o.free {
+		return cmp.Compare(k.free, o.free)
+	}
 	if c := k.local.Compare(o.local); c != 0 {
 		return c
 	}
 	return cmp.Or(cmp.Compare(k.localPort, o.localPort), cmp.Compare(k.remotePort, o.remotePort),
-		cmp.Compare(k.kind&0xff, o.kind&0xff), cmp.Compare(k.iface, o.iface), cmp.Compare(k.free, o.free))
+		cmp.Compare(k.kind&0xff, o.kind&0xff), cmp.Compare(k.iface, o.iface))
 }

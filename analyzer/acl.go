@@ -177,7 +177,7 @@ func rejectedReplies(p *Pass) map[policy.Ref]replies {
 		}
 		r := out[asked.Winners[0]]
 		r.records += row.Records
-		if peer := x.Remote.String(); len(r.peers) < maxRelated && !slices.Contains(r.peers, peer) {
+		if peer := netset.FoldedText(x.Remote, x.RemoteFree); len(r.peers) < maxRelated && !slices.Contains(r.peers, peer) {
 			r.peers = append(r.peers, peer)
 		}
 		out[asked.Winners[0]] = r

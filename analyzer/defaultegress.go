@@ -68,10 +68,13 @@ else is found, the confidence is low.`,
 				continue
 			}
 			var seen observed
-			peers := make(map[flow.Addr]bool)
+			peers, least := make(map[flow.Addr]bool), ""
 			for _, c := range slices.Concat(l.settled, l.unsettled) {
 				seen.add(c)
 				peers[c.Remote] = true
+				if c.RemoteFree > 0 {
+					least = "at least "
+				}
 			}
 			f := Finding{Subject: policy.Ref{Owner: g.ID}, Confidence: p.observedConfidence(g.ID), substance: g.ID}
 			f.Message = fmt.Sprintf("%s of %s left by the open default: no rule allows them", plural(len(l.settled), "connection"), g.ID)
@@ -79,7 +82,7 @@ else is found, the confidence is low.`,
 				f.Confidence = plan.Low
 				f.Message = fmt.Sprintf("%s of %s may have left by the open default: who opened it is not settled", seen.ports(), g.ID)
 			}
-			f.Facts = append(counted(l, "connections"), Fact{"peers", count(len(peers))}, Fact{"observed services", seen.ports()})
+			f.Facts = append(counted(l, "connections"), Fact{"peers", least + count(len(peers))}, Fact{"observed services", seen.ports()})
 			rules, platforms := p.propose(g, l, p.ofService()), p.admittedAt(g)
 			at := p.roomBelow(g, flow.Egress, append(rules.sets(), prefixBoxes(platforms)...))
 			f.Facts = append(f.Facts, at.facts()...)

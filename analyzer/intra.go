@@ -105,12 +105,12 @@ least severity: its aim is the rest.`,
 // touches reports whether boxes hold any service of c at its peer.
 func touches(boxes []netset.Box, c *engine.Connection) bool {
 	at := pointOf(c)
-	return slices.ContainsFunc(boxes, func(b netset.Box) bool { return b.Services.Overlaps(at.Services) && b.Addrs.Contains(at.Addr) })
+	return slices.ContainsFunc(boxes, func(b netset.Box) bool { return b.Services.Overlaps(at.Services) && b.Addrs.Overlaps(at.Addrs()) })
 }
 
 // pointOf is a connection as a cover sees it.
 func pointOf(c *engine.Connection) cover.Point {
-	return cover.Point{Addr: c.Remote, Services: netset.ServiceOf(c.Proto, netset.PortRange{First: c.Port, Last: max(c.Port, c.PortHi)})}
+	return cover.Point{Addr: c.Remote, Free: c.RemoteFree, Services: netset.ServiceOf(c.Proto, netset.PortRange{First: c.Port, Last: max(c.Port, c.PortHi)})}
 }
 
 // matesDespite returns the members of groups that deny rule r names and, on some interface

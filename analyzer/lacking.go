@@ -65,7 +65,7 @@ func (p *Pass) propose(g *policy.Group, l *lack, noHost func(flow.Addr) bool) *p
 
 // within reports whether one of boxes holds all of pt.
 func within(boxes []cover.Box, pt cover.Point) bool {
-	return slices.ContainsFunc(boxes, func(b cover.Box) bool { return b.Services.Covers(pt.Services) && b.Prefix.Contains(pt.Addr.Netip()) })
+	return slices.ContainsFunc(boxes, func(b cover.Box) bool { return b.Services.Covers(pt.Services) && b.Set().Addrs.Covers(pt.Addrs()) })
 }
 
 // sets returns all that the rules would admit.
@@ -140,6 +140,7 @@ func (p *Pass) coverOf(conns []*engine.Connection, budget int, noHost func(flow.
 		v4 bool
 	}
 	public := make(map[service]map[flow.Addr]bool)
+	crowded := make(map[service]bool) // with more than the log's reader keeps apart
 	weights := cover.DefaultWeights()
 	for _, c := range conns {
 		if holds(weights.Blocks, c.Remote.Netip()) {
@@ -150,12 +151,13 @@ func (p *Pass) coverOf(conns []*engine.Connection, budget int, noHost func(flow.
 			public[k] = make(map[flow.Addr]bool)
 		}
 		public[k][c.Remote] = true
+		crowded[k] = crowded[k] || c.RemoteFree > 0
 	}
 	var points []cover.Point
 	open := make(map[service]bool)
 	for _, c := range conns {
 		k := service{pointOf(c).Services, c.Remote.Is4()}
-		if len(public[k]) < manyPublic {
+		if len(public[k]) < manyPublic && !crowded[k] {
 			points = append(points, wholeMessages(pointOf(c)))
 		} else if !open[k] {
 			open[k] = true

@@ -54,9 +54,10 @@ func (o *observed) add(c *engine.Connection) {
 	if c.Remote.Is4() {
 		h, family = &o.v4, 0
 	}
-	h.add(c.Remote)
+	peers := c.Peers()
+	h.add(peers)
 	if c.Answered {
-		o.answered[family].add(c.Remote)
+		o.answered[family].add(peers)
 	}
 	for i := range o.services {
 		if p := &o.services[i]; p.proto == c.Proto {
@@ -68,15 +69,15 @@ func (o *observed) add(c *engine.Connection) {
 	slices.SortFunc(o.services, func(a, b protoHull) int { return int(a.proto) - int(b.proto) })
 }
 
-func (h *addrHull) add(a flow.Addr) {
+func (h *addrHull) add(a netset.Addrs) {
 	if !h.seen {
-		h.seen, h.min, h.max = true, a, a
+		h.seen, h.min, h.max = true, a.First, a.Last
 	}
-	if a.Compare(h.min) < 0 {
-		h.min = a
+	if a.First.Compare(h.min) < 0 {
+		h.min = a.First
 	}
-	if a.Compare(h.max) > 0 {
-		h.max = a
+	if a.Last.Compare(h.max) > 0 {
+		h.max = a.Last
 	}
 }
 

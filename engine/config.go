@@ -11,7 +11,7 @@ import (
 )
 
 // StoreConfig returns what a snapshot tells the store, as plain values: whose
-// addresses are whose, and which ports some rule tells apart. The window and the
+// addresses are whose, and which ports and addresses some rule tells apart. The window and the
 // number of workers are the caller's to set.
 func StoreConfig(snap *policy.Snapshot) store.Config {
 	cfg := store.Config{Local: make(map[string][]flow.Addr, len(snap.Interfaces))}
@@ -27,6 +27,7 @@ func StoreConfig(snap *policy.Snapshot) store.Config {
 	slices.Sort(cfg.PortBounds)
 	cfg.PortBounds = slices.Compact(cfg.PortBounds)
 	cfg.Ports = sideBounds(snap)
+	AddAddrBounds(&cfg, snap)
 	return cfg
 }
 
@@ -87,6 +88,7 @@ func HistoryConfig(h *policy.History) store.Config {
 			delete(cfg.Ports, id) // other rules decided about it once
 		}
 	}
+	addFormerBounds(&cfg, h)
 	return cfg
 }
 

@@ -37,7 +37,9 @@ func sortEntries(es []entry) {
 	byService := func(a, b entry) int {
 		return cmp.Or(cmp.Compare(a.service, b.service), cmp.Compare(a.row, b.row), cmp.Compare(a.packet, b.packet))
 	}
-	byHosts := func(a, b *entry) int { return cmp.Or(cmp.Compare(a.proto, b.proto), a.remote.Compare(b.remote)) }
+	byHosts := func(a, b *entry) int {
+		return cmp.Or(cmp.Compare(a.proto, b.proto), a.remote.Compare(b.remote), cmp.Compare(a.remoteFree, b.remoteFree))
+	}
 	for lo, hi := 0, 0; lo < len(es); lo = hi {
 		sorted := true
 		for hi = lo + 1; hi < len(es) && es[hi].sameHosts(&es[lo]); hi++ {
@@ -56,7 +58,7 @@ func sortEntries(es []entry) {
 // credit makes the connection that all entries in es belong to.
 func (w *worker) credit(p *part, i int32, es []entry) Connection {
 	e := &es[0]
-	c := Connection{Interface: i, Direction: e.opener, Proto: e.proto, Action: e.action(), Remote: e.remote, Port: e.port(), PortHi: e.portHi(),
+	c := Connection{Interface: i, Direction: e.opener, Proto: e.proto, Action: e.action(), Remote: e.remote, RemoteFree: e.remoteFree, Port: e.port(), PortHi: e.portHi(),
 		Verdict: e.verdict, GroupVerdict: e.groupVerdict, Answered: e.proto != flow.TCP, Signature: e.mark}
 	passed := false // any of its packets
 	cut := w.e.cut(i)
@@ -280,5 +282,5 @@ func sum(a, b uint64) uint64 {
 
 func compareUndecided(a, b Undecided) int {
 	return cmp.Or(cmp.Compare(b.Records, a.Records), strings.Compare(a.Interface, b.Interface), cmp.Compare(a.Proto, b.Proto),
-		a.Local.Compare(b.Local), a.Remote.Compare(b.Remote), cmp.Compare(a.LocalPort, b.LocalPort), cmp.Compare(a.RemotePort, b.RemotePort))
+		a.Local.Compare(b.Local), a.Remote.Compare(b.Remote), cmp.Compare(a.RemoteFree, b.RemoteFree), cmp.Compare(a.LocalPort, b.LocalPort), cmp.Compare(a.RemotePort, b.RemotePort))
 }

@@ -237,6 +237,7 @@ type entry struct {
 	mark                  int32 // number of the signature of this reading alone; not set if the path changed over time
 	proto                 flow.Proto
 	opener, packet        flow.Direction
+	remoteFree            uint8
 	certain               bool
 	verdict, groupVerdict policy.Verdict // of the connection; not set if the path changed over time
 }
@@ -250,7 +251,9 @@ func (a *entry) port() uint16        { return uint16(a.service >> 24) }
 func (a *entry) portHi() uint16      { return uint16(a.service >> 8) }
 func (a *entry) action() flow.Action { return flow.Action(a.service & 0xff) }
 
-func (a *entry) sameHosts(b *entry) bool { return a.proto == b.proto && a.remote == b.remote }
+func (a *entry) sameHosts(b *entry) bool {
+	return a.proto == b.proto && a.remote == b.remote && a.remoteFree == b.remoteFree
+}
 
 // reading returns the reading that a is.
 func (a *entry) reading(r *store.Row) orient.Reading { return orient.Read(r, a.packet, a.opener) }
@@ -324,7 +327,7 @@ func (w *worker) replay(buffer []Connection, s rowSpan) *part {
 
 // enter makes an entry of r, read as x.
 func (w *worker) enter(i int32, row int, r *store.Row, x *orient.Reading, action flow.Action, certain bool) {
-	e := entry{remote: x.Remote, service: serviceOf(x.Port, x.PortHi, action), row: uint32(row), proto: r.Proto,
+	e := entry{remote: x.Remote, remoteFree: x.RemoteFree, service: serviceOf(x.Port, x.PortHi, action), row: uint32(row), proto: r.Proto,
 		opener: x.Opener, packet: x.Packet, certain: certain}
 	if !w.e.cut(i) {
 		t := w.e.paths.of(i)
@@ -422,7 +425,7 @@ func (w *worker) unexplainedBy(i int32, r *store.Row, x *orient.Reading, request
 const maxUndecided = 100
 
 func (p *part) noteUndecided(r *store.Row) {
-	u := Undecided{p.fidelity.Interface, r.Proto, r.Local, r.Remote, r.LocalPort, r.RemotePort, r.Records}
+	u := Undecided{p.fidelity.Interface, r.Proto, r.Local, r.Remote, r.LocalPort, r.RemotePort, r.RemoteFree, r.Records}
 	switch r.Client {
 	case store.LocalClient:
 		u.LocalPort = r.PortLo
@@ -431,7 +434,7 @@ func (p *part) noteUndecided(r *store.Row) {
 	}
 	if n := len(p.undecided); n > 0 {
 		last := &p.undecided[n-1]
-		if last.Proto == u.Proto && last.Local == u.Local && last.Remote == u.Remote && last.LocalPort == u.LocalPort && last.RemotePort == u.RemotePort {
+		if last.Proto == u.Proto && last.Local == u.Local && last.Remote == u.Remote && last.RemoteFree == u.RemoteFree && last.LocalPort == u.LocalPort && last.RemotePort == u.RemotePort {
 			last.Records += u.Records
 			return
 		}

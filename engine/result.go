@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/sgadvise/sgadvise/engine/netset"
 	"github.com/sgadvise/sgadvise/engine/orient"
 	"github.com/sgadvise/sgadvise/engine/policy"
 	"github.com/sgadvise/sgadvise/ingest/flow"
@@ -68,6 +69,9 @@ type Connection struct {
 	Proto     flow.Proto
 	Action    flow.Action // what the log says was done with the opener's packets; Accept if only replies were seen
 	Remote    flow.Addr
+	// RemoteFree is how many low bits of Remote are folded: the connection stands for all
+	// those, at least one, with peers in the prefix that begins at Remote. 0: one peer.
+	RemoteFree uint8
 	// Port and PortHi are the service port. They differ only where the opener is
 	// undecided or weakly inferred and the port was folded: then every port between them may have been
 	// the service, and no rule on the paths of the interface tells them apart.
@@ -91,6 +95,10 @@ type Connection struct {
 	First, Last int64
 	Days        uint64
 }
+
+// Peers returns the addresses that the peers of c are among: its one peer, or the prefix
+// that they were rolled up to. No set of addresses that the snapshot knows cuts it.
+func (c *Connection) Peers() netset.Addrs { return netset.Folded(c.Remote, c.RemoteFree) }
 
 // Part is what of a connection one set of rules of the present has to do with, where it
 // is not the same set for all of it. Parts are in order of their connection; those of one
@@ -160,7 +168,8 @@ type Signature struct {
 // Usage is the evidence for one rule.
 type Usage struct {
 	Ref      policy.Ref
-	Hits     uint64 // distinct decided connections that the rule wins
+	Hits     uint64 // distinct decided connections that the rule wins; at least so many, if Folded is not 0
+	Folded   uint64 // of the hits, those that stand for all connections with the peers of a prefix
 	Decisive uint64 // of them, those whose verdict would change without the rule
 	Proven   uint64 // of the decisive ones, those whose opener is proven
 	Answered uint64 // of the hits, those that were answered
@@ -169,7 +178,7 @@ type Usage struct {
 	Records, Packets, Bytes uint64
 	First, Last             int64 // 0, 0 without hits
 	Days                    uint64
-	Peers                   uint64 // distinct remote addresses of the hits
+	Peers                   uint64 // distinct remote addresses of the hits; at least so many, if Folded is not 0
 	Interfaces              uint64 // interfaces on which it has hits
 }
 
@@ -218,5 +227,6 @@ type Undecided struct {
 	Proto                 flow.Proto
 	Local, Remote         flow.Addr
 	LocalPort, RemotePort uint16
+	RemoteFree            uint8 // see Connection
 	Records               uint64
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/sgadvise/sgadvise/engine/netset"
 	"github.com/sgadvise/sgadvise/ingest/flow"
 )
 
@@ -48,6 +49,9 @@ func usageOf(res *Result, lo, hi int) []Usage {
 			u.Hits++
 			u.First, u.Last, u.Days = min(u.First, seen.First), max(u.Last, seen.Last), u.Days|seen.Days
 			u.Records, u.Packets, u.Bytes = sum(u.Records, seen.Records), sum(u.Packets, seen.Packets), sum(u.Bytes, seen.Bytes)
+			if c.RemoteFree > 0 {
+				u.Folded++
+			}
 			if c.Answered {
 				u.Answered++
 			}
@@ -78,6 +82,7 @@ func (u *Usage) add(o *Usage) {
 	default:
 		u.First, u.Last = min(u.First, o.First), max(u.Last, o.Last)
 	}
+	u.Folded += o.Folded
 	u.Hits, u.Decisive, u.Proven = u.Hits+o.Hits, u.Decisive+o.Decisive, u.Proven+o.Proven
 	u.Answered, u.Possible, u.Interfaces = u.Answered+o.Answered, u.Possible+o.Possible, u.Interfaces+o.Interfaces
 	u.Records, u.Packets, u.Bytes = sum(u.Records, o.Records), sum(u.Packets, o.Packets), sum(u.Bytes, o.Bytes)
@@ -87,6 +92,10 @@ func (u *Usage) add(o *Usage) {
 // countPeers counts the distinct remote addresses of each rule's hits: what connections
 // say is visited address by address, so a stamp a rule is all the memory it takes.
 func countPeers(res *Result, all []Usage, workers int) {
+	if slices.ContainsFunc(res.Connections, func(c Connection) bool { return c.RemoteFree > 0 }) {
+		countFolded(res, all)
+		return
+	}
 	var peers []uint64 // of IPv4: address, signature
 	type peer6 struct {
 		addr      flow.Addr
@@ -146,6 +155,37 @@ func countPeers(res *Result, all []Usage, workers int) {
 				stamp[id] = p.addr
 				all[id].Peers++
 			}
+		}
+	}
+}
+
+// countFolded is countPeers where some peers are folded to prefixes. Of a prefix nothing but
+// that a peer is in it is known: it counts as one unless another peer of the rule, which may
+// be the same, is in it.
+func countFolded(res *Result, all []Usage) {
+	type peers struct {
+		first     flow.Addr
+		free      uint8
+		signature int32
+	}
+	compare := func(a, b peers) int { // an outer prefix before what is in it
+		return cmp.Or(a.first.Compare(b.first), cmp.Compare(b.free, a.free), cmp.Compare(a.signature, b.signature))
+	}
+	list := make([]peers, 0, len(res.Connections))
+	for i := range res.Connections {
+		if c := &res.Connections[i]; len(res.Signatures[c.Signature].Hits) > 0 {
+			list = append(list, peers{c.Remote, c.RemoteFree, c.Signature})
+		}
+	}
+	slices.SortFunc(list, compare)
+	last := make([]netset.Addrs, len(all)) // counted of each rule
+	for _, p := range slices.Compact(list) {
+		at := netset.Folded(p.first, p.free)
+		for _, id := range res.Signatures[p.signature].Hits {
+			if all[id].Peers == 0 || !last[id].Covers(at) {
+				all[id].Peers++
+			}
+			last[id] = at
 		}
 	}
 }

@@ -167,7 +167,7 @@ func blockOf(c *change.Connection, snap *policy.Snapshot, owners map[netip.Addr]
 		ports = netset.PortRange{First: c.Port, Last: max(c.Port, c.PortHi)}.String()
 	}
 	peer := c.Remote.Netip()
-	b := Block{Interface: c.Interface, Direction: c.Direction.String(), Protocol: c.Proto.Name(), Ports: ports, Peer: peer.String(),
+	b := Block{Interface: c.Interface, Direction: c.Direction.String(), Protocol: c.Proto.Name(), Ports: ports, Peer: netset.FoldedText(c.Remote, c.RemoteFree),
 		Records: c.Records, First: TimeOf(time.Unix(c.First, 0)), Last: TimeOf(time.Unix(c.Last, 0))}
 	if f, ok := snap.Interface(c.Interface); ok {
 		b.Groups = append([]string{}, f.Groups...)

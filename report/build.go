@@ -9,6 +9,7 @@ import (
 	"github.com/sgadvise/sgadvise/analyzer"
 	"github.com/sgadvise/sgadvise/analyzer/plan"
 	"github.com/sgadvise/sgadvise/engine"
+	"github.com/sgadvise/sgadvise/engine/netset"
 	"github.com/sgadvise/sgadvise/engine/orient"
 	"github.com/sgadvise/sgadvise/engine/policy"
 	"github.com/sgadvise/sgadvise/engine/policy/cloud"
@@ -383,7 +384,7 @@ func buildPlan(a *analyzer.Analysis) Plan {
 func buildUndecided(us []engine.Undecided) []Undecided {
 	var out []Undecided
 	for _, u := range us {
-		out = append(out, Undecided{u.Interface, u.Proto.Name(), u.Local.String(), u.LocalPort, u.Remote.String(), u.RemotePort, u.Records})
+		out = append(out, Undecided{u.Interface, u.Proto.Name(), u.Local.String(), u.LocalPort, netset.FoldedText(u.Remote, u.RemoteFree), u.RemotePort, u.Records})
 	}
 	return out
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/sgadvise/sgadvise/analyzer"
 	"github.com/sgadvise/sgadvise/engine"
 	"github.com/sgadvise/sgadvise/engine/explain"
+	"github.com/sgadvise/sgadvise/engine/netset"
 	"github.com/sgadvise/sgadvise/engine/policy"
 	"github.com/sgadvise/sgadvise/ingest/flow"
 )
@@ -223,7 +224,7 @@ func ruleConnection(res *engine.Result, c *engine.Connection, kind int, id int32
 	out := RuleConnection{
 		Kind:      [...]string{"decisive", "hit", "possible"}[kind],
 		Interface: res.Snapshot.Interfaces[c.Interface].ID,
-		Direction: c.Direction.String(), Protocol: c.Proto.Name(), Peer: c.Remote.String(), Ports: "all",
+		Direction: c.Direction.String(), Protocol: c.Proto.Name(), Peer: netset.FoldedText(c.Remote, c.RemoteFree), Ports: "all",
 		Action: c.Action.String(), Opener: "undecided", Answered: c.Answered,
 		Records: c.Records, Packets: c.Packets, Bytes: c.Bytes, FirstSeen: Time(c.First), LastSeen: Time(c.Last),
 		Days: daysOf(c.Days, c.First, c.Last),

@@ -166,7 +166,7 @@ func buildDetails(res *engine.Result, rules []int) []Detail {
 			if c.Proto.HasPorts() {
 				port = netset.PortRange{First: c.Port, Last: c.PortHi}.String()
 			}
-			x.Decisive = append(x.Decisive, Example{res.Snapshot.Interfaces[c.Interface].ID, c.Proto.Name(), c.Remote.String(), port, c.Answered, c.Records, Time(c.Last)})
+			x.Decisive = append(x.Decisive, Example{res.Snapshot.Interfaces[c.Interface].ID, c.Proto.Name(), netset.FoldedText(c.Remote, c.RemoteFree), port, c.Answered, c.Records, Time(c.Last)})
 		}
 		if len(x.Shares)+len(x.Decisive) > 0 {
 			out = append(out, x)

@@ -160,7 +160,7 @@ func verifyConnection(c *change.Connection) VerifyConnection {
 	if c.Action == flow.Reject {
 		action = "reject"
 	}
-	return VerifyConnection{Interface: c.Interface, Direction: c.Direction.String(), Protocol: c.Proto.Name(), Peer: c.Remote.String(), Ports: ports,
+	return VerifyConnection{Interface: c.Interface, Direction: c.Direction.String(), Protocol: c.Proto.Name(), Peer: netset.FoldedText(c.Remote, c.RemoteFree), Ports: ports,
 		Action: action, Reply: c.Reply, Open: c.Open, Records: c.Records, First: TimeOf(time.Unix(c.First, 0)), Last: TimeOf(time.Unix(c.Last, 0)),
 		Old: verifySay(&c.Old), New: verifySay(&c.New)}
 }

@@ -34,6 +34,7 @@ type Connection struct {
 	Direction    flow.Direction // of the packet that opened it
 	Proto        flow.Proto
 	Remote       flow.Addr
+	RemoteFree   uint8  // low bits of Remote that are folded, as in engine.Connection
 	Port, PortHi uint16 // of the service; they differ only where who opened it is not known
 	Action       flow.Action
 	Reply        bool // it is the answers that are decided otherwise
@@ -122,9 +123,10 @@ func Compare(ctx context.Context, res *engine.Result, proposed *policy.Snapshot,
 	return out, nil
 }
 
-// Bounds adds to cfg what proposed needs to tell ports apart.
+// Bounds adds to cfg what proposed needs to tell ports and addresses apart.
 func Bounds(cfg *store.Config, proposed *policy.Snapshot) {
 	planned := engine.StoreConfig(proposed)
+	engine.AddAddrBounds(cfg, proposed)
 	cfg.PortBounds = append(cfg.PortBounds, planned.PortBounds...)
 	slices.Sort(cfg.PortBounds)
 	cfg.PortBounds = slices.Compact(cfg.PortBounds)
@@ -223,7 +225,7 @@ func gravest(kinds []*uint64, t *Tally) *uint64 {
 
 // judge puts one reading of a row to both policies.
 func (l *lane) judge(r *store.Row, x *orient.Reading, t *Tally) (Connection, *uint64) {
-	c := Connection{Interface: l.name, Direction: x.Opener, Proto: r.Proto, Remote: x.Remote, Port: x.Port, PortHi: x.PortHi,
+	c := Connection{Interface: l.name, Direction: x.Opener, Proto: r.Proto, Remote: x.Remote, RemoteFree: x.RemoteFree, Port: x.Port, PortHi: x.PortHi,
 		Action: r.Action, Records: r.Records, First: r.First, Last: r.Last}
 	conn := policy.Conn{Direction: x.Opener, Proto: r.Proto, Local: x.Local.Netip(), Remote: x.Remote.Netip(),
 		LocalPort: x.LocalPort, RemotePort: x.RemotePort, ICMP: policy.AnyICMP}
@@ -317,6 +319,7 @@ type key struct {
 	dir      flow.Direction
 	proto    flow.Proto
 	remote   flow.Addr
+	free     uint8
 	port, hi uint16
 	action   flow.Action
 	reply    bool
@@ -332,12 +335,12 @@ func keyOf(c *Connection) key {
 		}
 		b.WriteByte('|')
 	}
-	return key{c.Interface, c.Direction, c.Proto, c.Remote, c.Port, c.PortHi, c.Action, c.Reply, b.String()}
+	return key{c.Interface, c.Direction, c.Proto, c.Remote, c.RemoteFree, c.Port, c.PortHi, c.Action, c.Reply, b.String()}
 }
 
 func compareConnections(a, b Connection) int {
 	return cmp.Or(strings.Compare(a.Interface, b.Interface), cmp.Compare(a.Direction, b.Direction), cmp.Compare(a.Proto, b.Proto),
-		a.Remote.Compare(b.Remote), cmp.Compare(a.Port, b.Port), cmp.Compare(a.PortHi, b.PortHi), cmp.Compare(a.Action, b.Action),
+		a.Remote.Compare(b.Remote), cmp.Compare(a.RemoteFree, b.RemoteFree), cmp.Compare(a.Port, b.Port), cmp.Compare(a.PortHi, b.PortHi), cmp.Compare(a.Action, b.Action),
 		compareBool(a.Reply, b.Reply), strings.Compare(keyOf(&a).says, keyOf(&b).says))
 }
 

@@ -14,7 +14,13 @@ import (
 type Point struct {
 	Addr     flow.Addr
 	Services netset.Services
+	// Free is how many low bits of Addr, which are 0, are not known: some addresses of that
+	// prefix were observed, so a box must hold all of it. 0: Addr was.
+	Free uint8
 }
+
+// Addrs returns the addresses that a box for p must hold.
+func (p Point) Addrs() netset.Addrs { return netset.Folded(p.Addr, p.Free) }
 
 // Box is what one rule can say: one prefix, and services of one protocol (all of it
 // where it has no ports; for ICMP also one type, or one type and code) or

@@ -15,7 +15,7 @@ import (
 func scatter(rng *rand.Rand, shape, n int) []Point {
 	var ps []Point
 	add := func(a, port int) {
-		ps = append(ps, Point{flow.Addr4(10<<24 | uint32(a)), netset.Point(flow.TCP, uint16(16+port))}) // 22 and 23 are dear
+		ps = append(ps, Point{Addr: flow.Addr4(10<<24 | uint32(a)), Services: netset.Point(flow.TCP, uint16(16+port))}) // 22 and 23 are dear
 	}
 	switch shape {
 	case 0:
@@ -98,7 +98,7 @@ func TestSolveMatchesExhaustiveSearchOnMixedPoints(t *testing.T) {
 			if i%3 == 0 && rng.IntN(2) == 0 {
 				a = flow.Addr{Hi: 0xfd00 << 48, Lo: rng.Uint64N(16)}
 			}
-			points = append(points, Point{a, few[rng.IntN(len(few))]})
+			points = append(points, Point{Addr: a, Services: few[rng.IntN(len(few))]})
 		}
 		opt := Options{Inside: inside[rng.IntN(len(inside))]}
 		allowed := func(b netset.Box) bool {
@@ -231,7 +231,7 @@ func TestSolveInvariants(t *testing.T) {
 		doubled := Solve(points, budget, Options{Weights: double})
 		var moved []Point // to another place in its aligned block of 64
 		for _, p := range points {
-			moved = append(moved, Point{flow.Addr4(p.Addr.V4() ^ 37), p.Services})
+			moved = append(moved, Point{Addr: flow.Addr4(p.Addr.V4() ^ 37), Services: p.Services})
 		}
 		mirrored := Solve(moved, budget, Options{})
 		for k := 1; k <= budget; k++ {
@@ -335,8 +335,8 @@ func TestNothingToSolve(t *testing.T) {
 		{"nothing inside", []Point{p}, 5, Options{Inside: []netset.Box{}}},
 		{"both families, one box", []Point{p, tcp("fd00::1", 443)}, 1, Options{}},
 		{"no address", []Point{{Services: p.Services}}, 5, Options{}},
-		{"backwards", []Point{{p.Addr, netset.Services{First: 9, Last: 8}}}, 5, Options{}},
-		{"beyond the axis", []Point{{p.Addr, netset.Services{First: 1 << 24, Last: 1 << 24}}}, 5, Options{}},
+		{"backwards", []Point{{Addr: p.Addr, Services: netset.Services{First: 9, Last: 8}}}, 5, Options{}},
+		{"beyond the axis", []Point{{Addr: p.Addr, Services: netset.Services{First: 1 << 24, Last: 1 << 24}}}, 5, Options{}},
 	} {
 		if s := Solve(c.points, c.budget, c.opt); len(s) != 0 {
 			t.Errorf("%s: %v", c.name, s)

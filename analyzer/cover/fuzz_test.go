@@ -22,7 +22,7 @@ func FuzzSolve(f *testing.F) {
 				a = flow.Addr{Hi: 0xfd00 << 48, Lo: uint64(data[0] & 0x3f)}
 			}
 			first := protos[data[1]%8]<<16 | uint32(data[1]>>6)<<8 | uint32(data[2])
-			points = append(points, Point{a, netset.Services{First: first, Last: first + uint32(data[3])*uint32(data[3])*uint32(data[1]>>3&1)}})
+			points = append(points, Point{Addr: a, Services: netset.Services{First: first, Last: first + uint32(data[3])*uint32(data[3])*uint32(data[1]>>3&1)}})
 		}
 		opt := Options{Seed: uint64(mode)}
 		if mode&1 != 0 {

@@ -24,7 +24,7 @@ func traffic(n, ports int) []Point {
 			p = rng.IntN(ports)
 		}
 		host := 10<<24 | uint32(subnet)*7919<<10&0xffffff | rng.Uint32N(1<<14)
-		points[i] = Point{flow.Addr4(host), netset.Point(flow.TCP, uint16(8000+13*p))}
+		points[i] = Point{Addr: flow.Addr4(host), Services: netset.Point(flow.TCP, uint16(8000+13*p))}
 	}
 	return points
 }

@@ -12,7 +12,9 @@ func pfx(s string) netip.Prefix { return netip.MustParsePrefix(s) }
 
 func addr(s string) flow.Addr { return flow.AddrFrom(netip.MustParseAddr(s)) }
 
-func tcp(a string, port uint16) Point { return Point{addr(a), netset.Point(flow.TCP, port)} }
+func tcp(a string, port uint16) Point {
+	return Point{Addr: addr(a), Services: netset.Point(flow.TCP, port)}
+}
 
 func sets(boxes []Box) []netset.Box {
 	var out []netset.Box

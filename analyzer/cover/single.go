@@ -24,7 +24,7 @@ type AddrCover struct {
 func Knapsack(addrs []flow.Addr, budget int, w *Weights) []AddrCover {
 	points := make([]Point, 0, len(addrs))
 	for _, a := range addrs {
-		points = append(points, Point{a, netset.Point(0, 0)}) // weighs 1
+		points = append(points, Point{Addr: a, Services: netset.Point(0, 0)}) // weighs 1
 	}
 	s := newSolver(Options{Weights: w})
 	var families [][]tuple

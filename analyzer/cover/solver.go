@@ -99,12 +99,13 @@ func (s *solver) tuples(points []Point, v4 bool) ([]tuple, bool) {
 		if p.Addr.Is4() != v4 {
 			continue
 		}
-		t := tuple{netset.OneAddr(p.Addr), widen(p.Services)}
-		if s.noHost != nil && s.noHost(p.Addr) {
+		t := tuple{p.Addrs(), widen(p.Services)}
+		rolled = rolled || p.Free > 0
+		if p.Free == 0 && s.noHost != nil && s.noHost(p.Addr) {
 			t.a = s.around(t)
 			rolled = true
 		}
-		if !s.allowed(t.s, t.a) || t.a.First == t.a.Last && rolled && s.noHost(p.Addr) {
+		if !s.allowed(t.s, t.a) || t.a.First == t.a.Last && s.noHost != nil && s.noHost(p.Addr) {
 			return nil, false
 		}
 		ts = append(ts, t)

@@ -54,14 +54,14 @@ func Flows(res *engine.Result) []Flow {
 	sums := make(map[key]*[2]Size)
 	var last key
 	var at *[2]Size
-	remote, addr := int32(-1), flow.Addr{}
+	remote, addrs := int32(-1), netset.Addrs{}
 	for i := range res.Connections {
 		c := &res.Connections[i]
 		if c.Action != flow.Accept || !c.Certain {
 			continue
 		}
-		if remote < 0 || c.Remote != addr {
-			remote, addr = f.of(c.Remote), c.Remote
+		if at := c.Peers(); remote < 0 || at != addrs {
+			remote, addrs = f.of(at), at
 		}
 		k := key{remote, f.interfaces[c.Interface], service(c)}
 		if c.Direction == flow.Egress {
@@ -199,11 +199,11 @@ func (p *parties) id(name string) int32 {
 	return id
 }
 
-func (p *parties) of(a flow.Addr) int32 {
-	if id, ok := p.addresses[a]; ok {
+func (p *parties) of(a netset.Addrs) int32 {
+	if id, ok := p.addresses[a.First]; ok && a.First == a.Last {
 		return id
 	}
-	addr := a.Netip()
+	addr := a.First.Netip()
 	if !private(addr) {
 		return p.id(Internet)
 	}
@@ -212,7 +212,7 @@ func (p *parties) of(a flow.Addr) int32 {
 		bits = 48
 	}
 	block, err := addr.Prefix(bits)
-	if err != nil {
+	if err != nil || !netset.AddrsOf(block).Covers(a) { // rolled up to more than a block
 		return p.id(Others)
 	}
 	id, ok := p.blocks[block]

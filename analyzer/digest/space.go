@@ -130,19 +130,25 @@ func spacesOf(id int, r *policy.Rule) []*space {
 
 func (s *space) add(c *engine.Connection) {
 	if s.Prefix.IsValid() {
-		if !s.addrs.Contains(c.Remote) {
+		at, ok := s.addrs.Intersect(c.Peers())
+		if !ok {
 			return
 		}
 		depth := bits.TrailingZeros(uint(len(s.counts)))
 		// The bits below the prefix, of 128 with IPv4 at the end.
 		shift := s.Prefix.Addr().BitLen() - s.Prefix.Bits() - depth
-		v := c.Remote.Lo >> min(shift, 63)
-		if shift >= 64 {
-			v = c.Remote.Hi >> (shift - 64)
-		} else if shift > 0 {
-			v = c.Remote.Lo>>shift | c.Remote.Hi<<(64-shift)
+		cell := func(a flow.Addr) int {
+			v := a.Lo >> min(shift, 63)
+			if shift >= 64 {
+				v = a.Hi >> (shift - 64)
+			} else if shift > 0 {
+				v = a.Lo>>shift | a.Hi<<(64-shift)
+			}
+			return int(v & uint64(len(s.counts)-1))
 		}
-		s.counts[v&uint64(len(s.counts)-1)]++
+		for i := cell(at.First); i <= cell(at.Last); i++ { // peers that were rolled up may be in any
+			s.counts[i]++
+		}
 		return
 	}
 	if !c.Proto.HasPorts() || c.PortHi < s.Ports.First || c.Port > s.Ports.Last {

@@ -6,8 +6,8 @@ import (
 	"slices"
 
 	"github.com/sgadvise/sgadvise/analyzer/risk"
+	"github.com/sgadvise/sgadvise/engine/netset"
 	"github.com/sgadvise/sgadvise/engine/policy"
-	"github.com/sgadvise/sgadvise/ingest/flow"
 )
 
 // ahead is how many days the estimate of new peers looks ahead.
@@ -42,21 +42,23 @@ func (p *planner) assess(ctx context.Context, out *Plan, edits []Edit) error {
 			touched[i] = o
 		}
 	}
-	seen := make(map[*risk.Outcome]map[flow.Addr]uint64)
-	all := make(map[flow.Addr]uint64)
+	seen := make(map[*risk.Outcome]map[netset.Addrs]uint64)
+	all := make(map[netset.Addrs]uint64)
+	folded := make(map[*risk.Outcome]bool) // some of its peers are known as prefixes only
 	for k := range p.obs {
 		any := false
 		for _, i := range sigs[of[k]].whole {
 			if o := touched[i]; o != nil {
 				if seen[o] == nil {
-					seen[o] = make(map[flow.Addr]uint64)
+					seen[o] = make(map[netset.Addrs]uint64)
 				}
-				seen[o][p.obs[k].remote] |= p.obs[k].days
+				seen[o][p.obs[k].addrs()] |= p.obs[k].days
+				folded[o] = folded[o] || p.obs[k].free > 0
 				any = true
 			}
 		}
 		if any {
-			all[p.obs[k].remote] |= p.obs[k].days
+			all[p.obs[k].addrs()] |= p.obs[k].days
 		}
 	}
 	for _, o := range outcome {
@@ -66,6 +68,9 @@ func (p *planner) assess(ctx context.Context, out *Plan, edits []Edit) error {
 	for i := range edits {
 		if o := outcome[edits[i].Rule]; o != nil {
 			edits[i].Confidence = [...]Confidence{High, Medium, Low}[o.Class()]
+			if folded[o] {
+				edits[i].Confidence = Low // how many peers there are, and how many new ones come, is not known
+			}
 			if u := p.usage(edits[i].Rule); edits[i].Op == Replace && (attempts(u) || u.Hits == 0 && !p.maskedRef(edits[i].Rule)) {
 				edits[i].Confidence = Low // nobody answered, or it is not settled who asked whom
 			}
@@ -74,7 +79,7 @@ func (p *planner) assess(ctx context.Context, out *Plan, edits []Edit) error {
 	return nil
 }
 
-func masks(m map[flow.Addr]uint64) []uint64 {
+func masks(m map[netset.Addrs]uint64) []uint64 {
 	out := make([]uint64, 0, len(m))
 	for _, d := range m {
 		out = append(out, d)
@@ -119,7 +124,7 @@ func (p *planner) backtest(ctx context.Context, out *Plan, train, test uint64, o
 	after, ofAfter := final.match(p.obs)
 	type peer struct {
 		o    *risk.Outcome
-		addr flow.Addr
+		addr netset.Addrs
 	}
 	blocked, fresh := make(map[peer]bool), make(map[peer]bool)
 	days := make(map[*risk.Outcome]uint64)
@@ -135,7 +140,7 @@ func (p *planner) backtest(ctx context.Context, out *Plan, train, test uint64, o
 	for k := range p.obs {
 		if p.obs[k].days&train != 0 {
 			for _, o := range touched(k) {
-				old[peer{o, p.obs[k].remote}] = true
+				old[peer{o, p.obs[k].addrs()}] = true
 			}
 		}
 	}
@@ -151,7 +156,7 @@ func (p *planner) backtest(ctx context.Context, out *Plan, train, test uint64, o
 			allDays |= p.obs[k].days & test
 		}
 		for _, o := range touched(k) {
-			at := peer{o, p.obs[k].remote}
+			at := peer{o, p.obs[k].addrs()}
 			if !old[at] {
 				fresh[at] = true
 			}

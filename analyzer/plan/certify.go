@@ -38,6 +38,9 @@ import (
 // rules read, every class that either snapshot's bounds cut out of what was seen is
 // tried.
 //
+// A row that was rolled up stands for peers in a prefix. Each class of its addresses that
+// either snapshot's bounds cut out is tried: the proof holds for whoever of them it was.
+//
 // It costs a few look-ups for each distinct row of an interface whose path the plan
 // changes, and a pass over the rules of a service for each distinct question; rows of
 // other interfaces are counted and not asked. It is safe for concurrent use.
@@ -338,6 +341,7 @@ func (in *replay) check(m *memory, j *job) Proof {
 	var r, last store.Row
 	var readings []orient.Reading
 	var ports []uint16
+	var peers []flow.Addr
 	var questions []asked
 	g := j.lane.ground
 	if j.lo > 0 {
@@ -357,18 +361,21 @@ func (in *replay) check(m *memory, j *job) Proof {
 		denied, allowed := false, false
 		for k := range readings {
 			x := &readings[k]
-			ports = g.ports(ports[:0], &r, x)
+			ports, peers = g.ports(ports[:0], &r, x), g.peers(peers[:0], x)
+			questions = questions[:0]
 			for _, port := range ports {
-				questions = g.questions(questions[:0], &r, x, port)
-				for n := range questions {
-					q := &questions[n]
-					a := m.ask(q)
-					lost, won := a.lost() && r.Action != flow.Reject, a.won()
-					if (lost || won) && out.Witness == "" {
-						out.Witness = j.lane.witness(q, &r, a)
-					}
-					denied, allowed = denied || lost, allowed || won
+				for _, peer := range peers {
+					questions = g.questions(questions, &r, x, peer, port)
 				}
+			}
+			for n := range questions {
+				q := &questions[n]
+				a := m.ask(q)
+				lost, won := a.lost() && r.Action != flow.Reject, a.won()
+				if (lost || won) && out.Witness == "" {
+					out.Witness = j.lane.witness(q, &r, a)
+				}
+				denied, allowed = denied || lost, allowed || won
 			}
 		}
 		if denied {
@@ -382,7 +389,7 @@ func (in *replay) check(m *memory, j *job) Proof {
 }
 
 func sameTuple(a, b *store.Row) bool {
-	return a.Interface == b.Interface && a.Proto == b.Proto && a.Remote == b.Remote && a.Local == b.Local &&
+	return a.Interface == b.Interface && a.Proto == b.Proto && a.Remote == b.Remote && a.RemoteFree == b.RemoteFree && a.Local == b.Local &&
 		a.LocalPort == b.LocalPort && a.RemotePort == b.RemotePort && a.Client == b.Client
 }
 
@@ -416,10 +423,28 @@ func (g *ground) ports(dst []uint16, r *store.Row, x *orient.Reading) []uint16 {
 	return slices.Compact(dst)
 }
 
-// questions appends what has to be asked of r, read as x with this folded port: the
+// peers returns the addresses that have to be tried of the remote ones of x: the first,
+// and where they are rolled up the first of each other class among them.
+func (g *ground) peers(dst []flow.Addr, x *orient.Reading) []flow.Addr {
+	dst = append(dst, x.Remote)
+	if x.RemoteFree == 0 {
+		return dst
+	}
+	all := netset.Folded(x.Remote, x.RemoteFree)
+	for _, bounds := range g.remoteAddrs {
+		at, _ := slices.BinarySearchFunc(bounds, all.First, flow.Addr.Compare)
+		for ; at < len(bounds) && bounds[at].Compare(all.Last) <= 0; at++ {
+			dst = append(dst, bounds[at])
+		}
+	}
+	slices.SortFunc(dst, flow.Addr.Compare)
+	return slices.Compact(dst)
+}
+
+// questions appends what has to be asked of r, read as x with this peer and folded port: the
 // packet that opened the connection, and the packet as logged where that is a reply.
-func (g *ground) questions(dst []asked, r *store.Row, x *orient.Reading, port uint16) []asked {
-	q := asked{direction: x.Opener, proto: r.Proto, icmp: policy.AnyICMP, local: x.Local, remote: x.Remote,
+func (g *ground) questions(dst []asked, r *store.Row, x *orient.Reading, peer flow.Addr, port uint16) []asked {
+	q := asked{direction: x.Opener, proto: r.Proto, icmp: policy.AnyICMP, local: x.Local, remote: peer,
 		localPort: x.LocalPort, remotePort: x.RemotePort}
 	if r.Client != store.NoClient {
 		if foldedLocal(r, x) {

@@ -289,12 +289,12 @@ func (p *planner) assign(w *world, of []int32, sigs []signature, st []state, gon
 	points := make([][]cover.Point, len(w.rules))
 	for k := range p.obs {
 		if i := to[of[k]]; i >= 0 {
-			points[i] = append(points[i], cover.Point{Addr: p.obs[k].remote, Services: p.obs[k].services})
+			points[i] = append(points[i], cover.Point{Addr: p.obs[k].remote, Services: p.obs[k].services, Free: p.obs[k].free})
 		}
 	}
 	for i := range points {
 		slices.SortFunc(points[i], func(a, b cover.Point) int {
-			return cmp.Or(a.Addr.Compare(b.Addr), cmp.Compare(a.Services.First, b.Services.First), cmp.Compare(a.Services.Last, b.Services.Last))
+			return cmp.Or(a.Addr.Compare(b.Addr), cmp.Compare(b.Free, a.Free), cmp.Compare(a.Services.First, b.Services.First), cmp.Compare(a.Services.Last, b.Services.Last))
 		})
 		points[i] = slices.Compact(points[i])
 	}

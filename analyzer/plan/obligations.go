@@ -18,12 +18,13 @@ type obligation struct {
 	class    int32
 	dir      flow.Direction
 	remote   flow.Addr
+	free     uint8           // low bits of remote that are folded: all of that prefix has to be admitted
 	services netset.Services // one port; a range of which any may have been it; a whole protocol without ports
 	days     uint64
 }
 
 func (o obligation) compare(p obligation) int {
-	return cmp.Or(cmp.Compare(o.class, p.class), cmp.Compare(o.dir, p.dir), o.remote.Compare(p.remote),
+	return cmp.Or(cmp.Compare(o.class, p.class), cmp.Compare(o.dir, p.dir), o.remote.Compare(p.remote), cmp.Compare(p.free, o.free),
 		cmp.Compare(o.services.First, p.services.First), cmp.Compare(o.services.Last, p.services.Last))
 }
 
@@ -40,7 +41,7 @@ func obligations(res *engine.Result, w *world) []obligation {
 			continue
 		}
 		s := netset.ServiceOf(c.Proto, netset.PortRange{First: c.Port, Last: max(c.Port, c.PortHi)})
-		out = append(out, obligation{w.classOf[c.Interface], c.Direction, c.Remote, s, c.Days})
+		out = append(out, obligation{w.classOf[c.Interface], c.Direction, c.Remote, c.RemoteFree, s, c.Days})
 	}
 	slices.SortFunc(out, obligation.compare)
 	n := 0
@@ -54,6 +55,9 @@ func obligations(res *engine.Result, w *world) []obligation {
 	}
 	return out[:n]
 }
+
+// addrs returns the addresses of the peers.
+func (o *obligation) addrs() netset.Addrs { return netset.Folded(o.remote, o.free) }
 
 // signature is which rules match an obligation. Indexes into world.rules, ascending.
 type signature struct {
@@ -110,8 +114,9 @@ type matcher struct {
 	vague    []uint64 // those that restrict what is not known of an obligation, or may miss what they name
 	cuts     []cut
 	cells    []uint64 // those that hold the addresses from each cut on, words to a cell
-	remote   flow.Addr
-	held     []uint64 // those of remote
+	remote   netset.Addrs
+	held     []uint64 // those that hold all of remote
+	some     []uint64 // those that hold any of it
 	exempt   bool     // remote is
 	known    map[string]int32
 	key      []byte
@@ -145,7 +150,8 @@ func newMatcher(w *world, c *class, d flow.Direction) *matcher {
 		}
 	}
 	m.words = (len(m.all) + 63) / 64
-	m.odd, m.vague, m.held = make([]uint64, m.words), make([]uint64, m.words), make([]uint64, m.words)
+	m.odd, m.vague = make([]uint64, m.words), make([]uint64, m.words)
+	m.held, m.some = make([]uint64, m.words), make([]uint64, m.words)
 	for b := range m.all {
 		if m.all[b].anywhere {
 			m.odd[b/64] |= 1 << (b % 64)
@@ -211,16 +217,25 @@ func (c cut) compare(d cut) int {
 	return cmp.Or(c.addr.Compare(d.addr), compareBool(c.after, d.after))
 }
 
-// hold returns the rules that hold a for certain.
-func (m *matcher) hold(a flow.Addr) []uint64 {
-	at, found := slices.BinarySearchFunc(m.cuts, cut{a, false}, cut.compare)
+// hold finds the rules that hold all of a for certain, and those that hold any of it.
+func (m *matcher) hold(a netset.Addrs) {
+	clear(m.held)
+	clear(m.some)
+	at, found := slices.BinarySearchFunc(m.cuts, cut{a.First, false}, cut.compare)
 	if !found {
 		at--
 	}
-	if at < 0 {
-		return m.held[:0]
+	if at >= 0 {
+		copy(m.held, m.cells[at*m.words:(at+1)*m.words])
+		copy(m.some, m.held)
 	}
-	return m.cells[at*m.words : (at+1)*m.words]
+	// The snapshot's own rules do not cut what the store has rolled up; those of a plan may.
+	for at++; at < len(m.cuts) && m.cuts[at].compare(cut{a.Last, false}) <= 0; at++ {
+		for k, v := range m.cells[at*m.words : (at+1)*m.words] {
+			m.held[k] &= v
+			m.some[k] |= v
+		}
+	}
 }
 
 func (m *matcher) bits(s netset.Services) *serviceBits {
@@ -243,19 +258,18 @@ func (m *matcher) bits(s netset.Services) *serviceBits {
 }
 
 func (m *matcher) find(o *obligation, sigs *[]signature) int32 {
-	if o.remote != m.remote {
-		m.remote = o.remote
-		clear(m.held)
-		copy(m.held, m.hold(o.remote))
-		m.exempt = m.list != nil && slices.ContainsFunc(m.list.exempt, func(p netip.Prefix) bool { return netset.AddrsOf(p).Contains(o.remote) })
+	if a := o.addrs(); a != m.remote {
+		m.remote = a
+		m.hold(a)
+		m.exempt = m.list != nil && slices.ContainsFunc(m.list.exempt, func(p netip.Prefix) bool { return netset.AddrsOf(p).Covers(a) })
 	}
 	s := m.bits(o.services)
 	p, _ := o.services.Proto()
 	m.key = m.key[:0]
 	for k := range m.words {
 		whole := m.held[k] & s.whole[k] &^ m.vague[k]
-		part := m.held[k] & s.part[k] &^ whole &^ m.vague[k]
-		perhaps := (m.odd[k] | m.held[k]&m.vague[k]) & (s.whole[k] | s.part[k]) &^ whole
+		part := (m.some[k]&(s.whole[k]|s.part[k]) | m.held[k]&s.part[k]) &^ whole &^ m.vague[k]
+		perhaps := (m.odd[k] | m.some[k]&m.vague[k]) & (s.whole[k] | s.part[k]) &^ whole
 		if p.IsICMP() {
 			perhaps, part = perhaps|part, 0
 		}

@@ -153,6 +153,9 @@ func (w *world) explainingGroup(r *rule, old netip.Prefix, points []cover.Point)
 			continue
 		}
 		have := w.hosts.groups[pt.Addr]
+		if pt.Free > 0 {
+			have = nil // nobody knows whose they are
+		}
 		if i == 0 {
 			common = slices.Clone(have)
 			slices.Sort(common)

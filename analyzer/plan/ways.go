@@ -198,11 +198,16 @@ func (n *narrower) peers(points []cover.Point, ports []option) ([]option, string
 			return o, ""
 		}
 	}
-	public := 0
+	public, folded := 0, false
 	for i, pt := range points {
 		if (i == 0 || pt.Addr != points[i-1].Addr) && !n.w.hosts.private(pt.Addr) {
 			public++
+			folded = folded || pt.Free > 0
 		}
+	}
+	if folded {
+		// A service is rolled up when it has more peers than anybody lists.
+		return nil, fmt.Sprintf("a public service with more peers than are kept apart, in %s: they are not narrowed", plural(public, "prefix"))
 	}
 	if public > fewClients {
 		return nil, fmt.Sprintf("a public service with %d public peers: its peers are not narrowed", public)
@@ -231,14 +236,14 @@ func (n *narrower) peers(points []cover.Point, ports []option) ([]option, string
 		// One rule for all protocols may still name fewer peers.
 		at := make([]cover.Point, len(points))
 		for i, pt := range points {
-			at[i] = cover.Point{Addr: pt.Addr, Services: netset.AllServices}
+			at[i] = cover.Point{Addr: pt.Addr, Services: netset.AllServices, Free: pt.Free}
 		}
 		out = solve(at, n.limit)
 	}
 	out = append(out, n.perProtocol(func(proto flow.Proto, points []cover.Point, limit int) []option {
 		at := make([]cover.Point, len(points))
 		for i, pt := range points {
-			at[i] = cover.Point{Addr: pt.Addr, Services: n.within(pt.Services)}
+			at[i] = cover.Point{Addr: pt.Addr, Services: n.within(pt.Services), Free: pt.Free}
 		}
 		if limit == 1 && n.filled(at) {
 			return nil
@@ -271,10 +276,12 @@ func (w *world) vague(b cover.Box) bool {
 
 // filled reports whether one rule for points would be the rule as it is.
 func (n *narrower) filled(points []cover.Point) bool {
-	hull := netset.Box{Services: points[0].Services, Addrs: netset.OneAddr(points[0].Addr)}
+	hull := netset.Box{Services: points[0].Services, Addrs: points[0].Addrs()}
 	for _, pt := range points { // in order of address
 		hull.Services.First, hull.Services.Last = min(hull.Services.First, pt.Services.First), max(hull.Services.Last, pt.Services.Last)
-		hull.Addrs.Last = pt.Addr
+		if last := pt.Addrs().Last; last.Compare(hull.Addrs.Last) > 0 {
+			hull.Addrs.Last = last
+		}
 	}
 	if len(n.r.boxes) != 1 || n.r.boxes[0].Services != hull.Services {
 		return false

@@ -49,6 +49,21 @@ func hostMask(n int) (hi, lo uint64) { return ^uint64(0) >> min(n, 64), ^uint64(
 // OneAddr returns the interval that holds a alone.
 func OneAddr(a flow.Addr) Addrs { return Addrs{a, a} }
 
+// Folded returns the interval from first on that differs in the low free bits alone, which
+// are 0 in first: what a row of the store that was rolled up holds.
+func Folded(first flow.Addr, free uint8) Addrs {
+	hi, lo := hostMask(128 - int(free))
+	return Addrs{first, flow.Addr{Hi: first.Hi | hi, Lo: first.Lo | lo}}
+}
+
+// FoldedText returns [Folded] as text: the address where nothing is folded, else the prefix.
+func FoldedText(first flow.Addr, free uint8) string {
+	if free == 0 {
+		return first.String()
+	}
+	return Folded(first, free).String()
+}
+
 // Is4 reports whether r is of IPv4.
 func (r Addrs) Is4() bool { return r.First.Is4() }
 

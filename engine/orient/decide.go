@@ -80,7 +80,7 @@ func (d *decider) parallel(f func(worker int, s span)) {
 // local is the part of the ladder that one interface's own log proves: flags, pairs,
 // rules.
 func (d *decider) local(worker int, s span) {
-	d.hosts(s, func(proto flow.Proto, _ flow.Addr, talks []talk) {
+	d.hosts(s, func(at far, talks []talk) {
 		var r store.Row
 		var known services
 		open, flags := false, false
@@ -115,7 +115,8 @@ func (d *decider) local(worker int, s span) {
 				}
 				// Flags prove the connection they were seen on, and no other of that service:
 				// peers may have opened one to each other, each from the port it serves.
-				if k.method != ByNothing && talks[t].clientBits(dir)&^k.clients == 0 {
+				// Of hosts that are rolled up it is not known whose connection it was.
+				if k.method != ByNothing && !at.folded() && talks[t].clientBits(dir)&^k.clients == 0 {
 					d.ops[i] = Opinion{dir, ByPair, false}
 					continue
 				}
@@ -179,15 +180,15 @@ func (d *decider) inferred(_ int, s span) {
 		return
 	}
 	ends := d.fanIn(s)
-	d.hosts(s, func(proto flow.Proto, remote flow.Addr, talks []talk) {
+	d.hosts(s, func(at far, talks []talk) {
 		var r store.Row
 		var known services
 		open := false
-		talks = d.cut(proto, talks)
+		talks = d.cut(at.proto, talks)
 		for t := range talks {
 			guess := Opinion{}
 			if talks[t].accept != [3]bool{} {
-				guess = talks[t].guess(proto, remote, ends)
+				guess = talks[t].guess(at, ends)
 			}
 			for _, i := range talks[t].rows {
 				d.c.Head(i, &r)
@@ -209,6 +210,7 @@ func (d *decider) inferred(_ int, s span) {
 			if k.method.Proven() {
 				k.method, k.weak = ByPorts, true // what proves one connection does not prove the next
 			}
+			k.weak = k.weak || at.folded() // it may have been another host's
 			for _, i := range talks[t].rows {
 				if d.ops[i].Method != ByNothing {
 					continue

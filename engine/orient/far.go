@@ -12,6 +12,7 @@ import (
 type farLog struct {
 	proto         flow.Proto
 	local, remote flow.Addr
+	free          uint8 // see store.Row.RemoteFree
 	// Client ports by service port of proven connections, as our side sees them: those
 	// we opened to the far end's port, and those it opened to ours.
 	opened, served map[uint16]uint64
@@ -26,11 +27,15 @@ type farRow struct {
 }
 
 func (f *farLog) answersFor(r *store.Row) bool {
-	return f.proto == r.Proto && f.local == r.Local && f.remote == r.Remote
+	return f.proto == r.Proto && f.local == r.Local && f.remote == r.Remote && f.free == r.RemoteFree
 }
 
 func (f *farLog) read(d *decider, r *store.Row) {
-	f.proto, f.local, f.remote, f.opened, f.served, f.even = r.Proto, r.Local, r.Remote, nil, nil, f.even[:0]
+	f.proto, f.local, f.remote, f.free = r.Proto, r.Local, r.Remote, r.RemoteFree
+	f.opened, f.served, f.even = nil, nil, f.even[:0]
+	if r.RemoteFree > 0 {
+		return // several peers, none of which need have a log here
+	}
 	peer, ok := d.env.Peer(r.Interface, r.Remote)
 	if !ok || peer == r.Interface {
 		return
@@ -52,7 +57,7 @@ func (f *farLog) read(d *decider, r *store.Row) {
 		if x.Proto != r.Proto || x.Remote != r.Local {
 			break
 		}
-		if x.Local != r.Remote || !d.ops[i].Method.Proven() {
+		if x.Local != r.Remote || x.RemoteFree > 0 || !d.ops[i].Method.Proven() {
 			continue
 		}
 		if even(&x) {

@@ -1,6 +1,7 @@
 package orient
 
 import (
+	"math"
 	"math/bits"
 	"slices"
 
@@ -13,32 +14,49 @@ type endpoint struct {
 	addr  flow.Addr
 	port  uint16
 	proto flow.Proto
+	free  uint8 // low bits of addr that are folded
 }
 
 // fan is what meets at an endpoint: distinct endpoints, and the hosts they are on.
 type fan struct {
 	ends, hosts int
-	last        flow.Addr // the host counted last
+	last        far  // the host counted last
+	more        bool // hosts are rolled up: there may be any number more
+}
+
+// fans is what meets at every endpoint of an interface, and what roll-up hides of it.
+type fans struct {
+	at map[endpoint]fan
+	// Remote ports, as endpoints without address, at which some hosts are rolled up: any
+	// host may be among them.
+	hidden map[endpoint]bool
+	// What flags prove of connections with hosts that are rolled up: that they asked for
+	// the local endpoint, or were asked at the remote port. Any host may be the one.
+	served, asked map[endpoint]bool
 }
 
 // fanIn counts what meets at every endpoint of the interface, over accepted rows.
 // Folded ports are counted by their bits: never too many.
-func (d *decider) fanIn(s span) map[endpoint]fan {
-	ends := make(map[endpoint]fan)
-	add := func(at endpoint, host flow.Addr, n int) {
-		f := ends[at]
+func (d *decider) fanIn(s span) *fans {
+	e := &fans{make(map[endpoint]fan), make(map[endpoint]bool), make(map[endpoint]bool), make(map[endpoint]bool)}
+	add := func(at endpoint, host far, n int) {
+		f := e.at[at]
 		f.ends += n
+		f.more = f.more || host.folded()
 		if f.hosts == 0 || f.last != host { // rows of one pair of hosts follow one another
 			f.hosts++
 			f.last = host
 		}
-		ends[at] = f
+		e.at[at] = f
 	}
-	d.hosts(s, func(proto flow.Proto, remote flow.Addr, talks []talk) {
-		if !proto.HasPorts() {
+	d.hosts(s, func(at far, talks []talk) {
+		if !at.proto.HasPorts() {
 			return
 		}
 		for t := range talks {
+			if at.folded() {
+				d.hide(e, at, &talks[t])
+			}
 			if talks[t].accept == [3]bool{} {
 				continue
 			}
@@ -47,14 +65,32 @@ func (d *decider) fanIn(s span) map[endpoint]fan {
 				n = bits.OnesCount64(talks[t].bits)
 			}
 			if p, ok := talks[t].localPort(); ok {
-				add(endpoint{talks[t].local, p, proto}, remote, n)
+				add(endpoint{talks[t].local, p, at.proto, 0}, at, n)
 			}
 			if p, ok := talks[t].remotePort(); ok {
-				add(endpoint{remote, p, proto}, talks[t].local, n)
+				add(endpoint{at.remote, p, at.proto, at.free}, far{remote: talks[t].local}, n)
 			}
 		}
 	})
-	return ends
+	return e
+}
+
+// hide notes in e what is hidden in t, a conversation with hosts that are rolled up.
+func (d *decider) hide(e *fans, at far, t *talk) {
+	l, lok := t.localPort()
+	r, rok := t.remotePort()
+	if rok {
+		e.hidden[endpoint{port: r, proto: at.proto}] = true
+	}
+	for _, i := range t.rows {
+		switch o := d.ops[i]; {
+		case o.Method != ByFlags:
+		case o.Opener == flow.Ingress && lok:
+			e.served[endpoint{t.local, l, at.proto, 0}] = true
+		case o.Opener == flow.Egress && rok:
+			e.asked[endpoint{port: r, proto: at.proto}] = true
+		}
+	}
 }
 
 // Weights of the inference, in half points. Measured on synthetic pairs fan-in alone is
@@ -69,33 +105,86 @@ const (
 	strong          = 6
 )
 
-// guess applies fan-in, ports and one-way traffic to a conversation.
-func (t *talk) guess(proto flow.Proto, remote flow.Addr, ends map[endpoint]fan) Opinion {
+// guess applies fan-in, ports and one-way traffic to a conversation. Where hosts are rolled
+// up it weighs all that may be behind it: what does not come out the same is weak.
+func (t *talk) guess(at far, e *fans) Opinion {
 	oneWay, rejected := flow.DirectionUnknown, false
+	var perhaps Opinion // of hosts whose answers alone were rejected
 	for _, side := range [2]flow.Direction{flow.Ingress, flow.Egress} {
 		back := side.Reverse()
+		if at.folded() && t.accept[side] && t.reject[back] {
+			perhaps = Opinion{side, ByOneWay, false}
+		}
 		if !t.accept[side] || t.accept[back] || t.accept[flow.DirectionUnknown] {
 			continue
 		}
 		// Answers were rejected, or (UDP, different ports) there is none at all.
-		if t.reject[back] || proto == flow.UDP && !t.equalPorts() {
+		if t.reject[back] || at.proto == flow.UDP && !t.equalPorts() {
 			oneWay, rejected = side, t.reject[back]
 		}
 	}
-	if rejected {
+	if rejected && !at.folded() {
 		return Opinion{oneWay, ByOneWay, false}
 	}
-	if proto.HasPorts() && !t.equalPorts() {
-		l, lok := t.localPort()
-		r, rok := t.remotePort()
-		if o := compare(look(endpoint{t.local, l, proto}, lok, ends), look(endpoint{remote, r, proto}, rok, ends), proto); o.Method != ByNothing {
-			return o
+	var o Opinion
+	if at.proto.HasPorts() && !t.equalPorts() {
+		o = t.compare(at, e)
+	}
+	if o.Method == ByNothing && oneWay != flow.DirectionUnknown {
+		o = Opinion{oneWay, ByOneWay, true}
+	}
+	if perhaps.Method != ByNothing {
+		o = o.or(perhaps)
+	}
+	return o
+}
+
+// or returns what is left of o if it may as well be p.
+func (o Opinion) or(p Opinion) Opinion {
+	switch {
+	case o.Method == ByNothing && p.Method == ByNothing:
+		return o
+	case o.Method == ByNothing:
+		o, p = p, o
+	}
+	o.Weak = o.Weak || p.Weak || o.Opener != p.Opener
+	return o
+}
+
+// compare compares the two ends of t.
+func (t *talk) compare(at far, e *fans) Opinion {
+	lport, lok := t.localPort()
+	rport, rok := t.remotePort()
+	l := e.look(endpoint{t.local, lport, at.proto, 0}, lok)
+	r := e.look(endpoint{at.remote, rport, at.proto, at.free}, rok)
+	o := compare(l, r, at.proto)
+	var farther []looks // what the remote end may look like as well
+	if at.folded() {
+		// One of the hosts alone has fewer ends than all of them, and higher ports.
+		alone := r
+		alone.ends, alone.hosts = 1, 1
+		high := alone
+		if t.client == store.RemoteClient {
+			high.ephemeral = t.hi >= ephemeral
+		}
+		farther = append(farther, alone, high)
+	} else if rok && !isSource(rport) && e.hidden[endpoint{port: rport, proto: at.proto}] {
+		farther = append(farther, r.crowded())
+	}
+	for _, x := range farther {
+		o = o.or(compare(l, x, at.proto))
+	}
+	if lok && !isSource(lport) && e.at[endpoint{t.local, lport, at.proto, 0}].more {
+		for _, x := range append(farther, r) {
+			o = o.or(compare(l.crowded(), x, at.proto))
 		}
 	}
-	if oneWay != flow.DirectionUnknown {
-		return Opinion{oneWay, ByOneWay, true}
+	// Flags may have proven what is hidden now.
+	if o.Opener == flow.Egress && lok && e.served[endpoint{t.local, lport, at.proto, 0}] ||
+		o.Opener == flow.Ingress && rok && e.asked[endpoint{port: rport, proto: at.proto}] {
+		o.Weak = true
 	}
-	return Opinion{}
+	return o
 }
 
 func (t *talk) equalPorts() bool {
@@ -111,14 +200,20 @@ type looks struct {
 	ephemeral   bool // its port, or the least of them, is a client's by convention
 }
 
+// crowded returns l if any number of others meet there.
+func (l looks) crowded() looks {
+	l.ends, l.hosts = math.MaxInt/4, math.MaxInt/4
+	return l
+}
+
 // look returns what the endpoint looks like; exact says that its port is known.
-func look(at endpoint, exact bool, ends map[endpoint]fan) looks {
+func (e *fans) look(at endpoint, exact bool) looks {
 	out := looks{ends: 1, hosts: 1, ephemeral: at.port >= ephemeral}
 	if !exact {
 		return out
 	}
 	out.service = isService(at.proto, at.port)
-	if f := ends[at]; f.ends > 0 && !isSource(at.port) {
+	if f := e.at[at]; f.ends > 0 && !isSource(at.port) {
 		out.ends, out.hosts = f.ends, f.hosts
 	}
 	return out

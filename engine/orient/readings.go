@@ -11,6 +11,7 @@ type Reading struct {
 	Opener                flow.Direction // direction of the connection's first packet
 	Packet                flow.Direction // direction of the row's own packets
 	Local, Remote         flow.Addr
+	RemoteFree            uint8  // low bits of Remote that are folded, as in the row
 	LocalPort, RemotePort uint16 // a folded port is the lowest of its class
 	// Port and PortHi bound the service port; they differ only if that port was
 	// folded and several were seen.
@@ -45,7 +46,7 @@ func Readings(dst []Reading, r *store.Row, o Opinion) []Reading {
 // Read returns the reading of r whose own packets ran in direction packet, and whose
 // connection was opened in direction opener.
 func Read(r *store.Row, packet, opener flow.Direction) Reading {
-	x := Reading{Opener: opener, Packet: packet, Local: r.Local, Remote: r.Remote,
+	x := Reading{Opener: opener, Packet: packet, Local: r.Local, Remote: r.Remote, RemoteFree: r.RemoteFree,
 		LocalPort: r.LocalPort, RemotePort: r.RemotePort}
 	client := r.Client
 	if r.Side == flow.DirectionUnknown && packet == flow.Ingress {

@@ -19,14 +19,24 @@ type talk struct {
 	apart        bool // what is known of other conversations says nothing of this one: see decider.cut
 }
 
+// far is the remote end of conversations: a host, or all hosts in a prefix that the store
+// rolled up. Of those it is not known who of them had which.
+type far struct {
+	proto  flow.Proto
+	remote flow.Addr
+	free   uint8 // see store.Row.RemoteFree
+}
+
+func (f *far) folded() bool { return f.free > 0 }
+
 // hosts calls f with the conversations between each pair of hosts in s. The slice and
 // what it holds are reused.
-func (d *decider) hosts(s span, f func(proto flow.Proto, remote flow.Addr, talks []talk)) {
+func (d *decider) hosts(s span, f func(at far, talks []talk)) {
 	var r store.Row
 	var talks []talk
 	for lo := s.lo; lo < s.hi; {
 		d.c.Head(lo, &r)
-		proto, remote := r.Proto, r.Remote
+		at := far{r.Proto, r.Remote, r.RemoteFree}
 		for i := range talks {
 			talks[i].rows = talks[i].rows[:0]
 		}
@@ -35,22 +45,22 @@ func (d *decider) hosts(s span, f func(proto flow.Proto, remote flow.Addr, talks
 		hi := lo
 		for ; hi < s.hi; hi++ {
 			d.c.Head(hi, &r)
-			if r.Proto != proto || r.Remote != remote {
+			if r.Proto != at.proto || r.Remote != at.remote || r.RemoteFree != at.free {
 				break
 			}
 			k := keyOf(&r)
-			at := -1
+			of := -1
 			switch {
 			case n > 0 && talks[last].key() == k: // as a rule, as rows are ordered
-				at = last
+				of = last
 			case index == nil:
 				for i := range talks[:n] {
 					if talks[i].key() == k {
-						at = i
+						of = i
 						break
 					}
 				}
-				if at < 0 && n >= 16 {
+				if of < 0 && n >= 16 {
 					index = make(map[talkKey]int)
 					for i := range talks[:n] {
 						index[talks[i].key()] = i
@@ -58,25 +68,25 @@ func (d *decider) hosts(s span, f func(proto flow.Proto, remote flow.Addr, talks
 				}
 			default:
 				if i, ok := index[k]; ok {
-					at = i
+					of = i
 				}
 			}
-			if at < 0 {
-				at = n
+			if of < 0 {
+				of = n
 				n++
 				if len(talks) < n {
 					talks = append(talks, talk{})
 				}
-				talks[at] = talk{local: k.local, client: k.client, lport: k.lport, rport: k.rport,
-					lo: r.PortLo, hi: r.PortHi, rows: talks[at].rows[:0]}
+				talks[of] = talk{local: k.local, client: k.client, lport: k.lport, rport: k.rport,
+					lo: r.PortLo, hi: r.PortHi, rows: talks[of].rows[:0]}
 				if index != nil {
-					index[k] = at
+					index[k] = of
 				}
 			}
-			talks[at].add(hi, &r)
-			last = at
+			talks[of].add(hi, &r)
+			last = of
 		}
-		f(proto, remote, talks[:n])
+		f(at, talks[:n])
 		lo = hi
 	}
 }

@@ -353,6 +353,25 @@ func (h *History) EachAddress(f func(id string, a netip.Addr)) {
 	}
 }
 
+// EachInterface calls f for every version of an interface from some time other than the
+// present.
+func (h *History) EachInterface(f func(*Interface)) { eachVersion(h.past.Interfaces, f) }
+
+// EachList calls f for every version of a prefix list from some time other than the present.
+func (h *History) EachList(f func(*PrefixList)) { eachVersion(h.past.Lists, f) }
+
+func eachVersion[T any](of map[string][]Version[T], f func(*T)) {
+	for _, vs := range of {
+		for i := range vs {
+			for _, v := range [2]*T{vs[i].Old, vs[i].New} {
+				if v != nil {
+					f(v)
+				}
+			}
+		}
+	}
+}
+
 func pathsOf(s *Snapshot, id string) Paths {
 	return Paths{s.Path(id, flow.Ingress), s.Path(id, flow.Egress)}
 }

@@ -57,6 +57,7 @@ func Build(in Input) *Report {
 		Findings:    buildFindings(a.Findings),
 		Plan:        buildPlan(a),
 		Undecided:   buildUndecided(res.Undecided),
+		RollUp:      buildRollUp(res, a.Plan),
 	}
 	if r.Options.FailOn == "" {
 		r.Options.FailOn = "none"
@@ -278,8 +279,20 @@ func buildRules(verdicts []analyzer.RuleVerdict) []Rule {
 			Hits: u.Hits, Decisive: u.Decisive, PossibleHits: u.Possible,
 			Records: u.Records, Packets: u.Packets, Bytes: u.Bytes, Peers: u.Peers,
 			FirstSeen: Time(u.First), LastSeen: Time(u.Last),
-			Interfaces: v.Interfaces, HitInterfaces: u.Interfaces, Source: sourceOf(x),
+			Interfaces: v.Interfaces, HitInterfaces: u.Interfaces, Source: sourceOf(x), AtLeast: u.Folded > 0,
 		})
+	}
+	return out
+}
+
+func buildRollUp(res *engine.Result, p *plan.Plan) *RollUp {
+	u := res.Store.RollUp()
+	if u.Services == 0 {
+		return nil
+	}
+	out := &RollUp{ExactRows: u.MaxRows, Peers: u.Peers, Services: u.Services, Rows: u.Rows, Slack: "0"}
+	if p != nil && p.Slack != "" {
+		out.Slack = p.Slack
 	}
 	return out
 }

@@ -34,6 +34,7 @@ type Report struct {
 	Assertions   []Assertion        `json:"assertions,omitempty"`   // what must stay allowed or denied, by path and line
 	Details      []Detail           `json:"details,omitempty"`      // of the rules that matter most, by ref
 	Pictures     *Pictures          `json:"pictures,omitempty"`     // what pictures show that stands nowhere else
+	RollUp       *RollUp            `json:"roll_up,omitempty"`      // how far rows were rolled up; missing: not at all
 	Trend        []TrendPoint       `json:"trend,omitempty"`        // this run and those before it, the earliest first
 }
 
@@ -332,6 +333,21 @@ type Rule struct {
 	// 0: none, 1: one, 2: less than 10, 3: less than 100, 4: less than 1000, 5: more.
 	// Missing without hits, and in a window of more than 366 days.
 	Daily string `json:"daily,omitempty"`
+	// AtLeast: hits, decisive ones and peers are at least so many, as some were rolled up.
+	AtLeast bool `json:"at_least,omitempty"`
+}
+
+// RollUp says how far the rows were rolled up that the log came to: peers of the services
+// with the most of them stand there as prefixes. What rules decide about them is as exact
+// as without it, as no set of addresses that the policy knows cuts such a prefix.
+type RollUp struct {
+	ExactRows int `json:"exact_rows"` // the limit beyond which rows are rolled up
+	Peers     int `json:"peers"`      // rows that a service may have as they are
+	Services  int `json:"services"`   // that were rolled up
+	Rows      int `json:"rows"`       // to so many
+	// Slack is the greatest exposure, as in the plan's, that covers of what was observed
+	// can have because of it, beyond covers of the peers themselves; 0 without such a plan.
+	Slack string `json:"slack"`
 }
 
 // Source is the place that a rule was read from.

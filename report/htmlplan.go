@@ -145,7 +145,11 @@ func evidence(r *Report, x *Rule, d *Detail) *pageEvidence {
 	if x.Direction == "egress" {
 		who = "to "
 	}
-	out.Use = fmt.Sprintf("%s %s%s, %s, on %s of %s; last %s", plural64(x.Hits, "connection"), who, plural64(x.Peers, "peer"), plural64(x.Records, "record"),
+	least := ""
+	if x.AtLeast {
+		least = "at least "
+	}
+	out.Use = least + fmt.Sprintf("%s %s%s, %s, on %s of %s; last %s", plural64(x.Hits, "connection"), who, plural64(x.Peers, "peer"), plural64(x.Records, "record"),
 		number(x.HitInterfaces), plural(x.Interfaces, "interface"), day(x.LastSeen))
 	if x.Daily != "" {
 		used := len(x.Daily) - strings.Count(x.Daily, "0")

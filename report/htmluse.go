@@ -67,7 +67,7 @@ func (p *page) rules(r *Report) {
 	}
 	shown, details := firstOf(ofRules(r), htmlRules), detailsByRef(r)
 	for _, x := range shown {
-		row := pageRule{Ref: x.Ref, Text: x.text(), Verdict: x.Verdict, Reason: x.Reason, Hits: number(x.Hits),
+		row := pageRule{Ref: x.Ref, Text: x.text(), Verdict: x.Verdict, Reason: x.Reason, Hits: x.hits(),
 			Decisive: number(x.Decisive), Peers: number(x.Peers), LastSeen: day(x.LastSeen), Edit: p.edits[x.Ref], Implicit: x.Implicit, Editable: x.Editable}
 		if d := details[x.Ref]; d != nil && row.Edit == "" {
 			row.Evidence = evidence(r, x, d)

@@ -185,7 +185,7 @@ func (m *mdView) rules() {
 	m.head("Rule", "It says", "Verdict", ">Hits", ">Decisive", "Last seen")
 	for i := range shown {
 		r := &shown[i]
-		m.row(code(r.Ref), code(r.text()), escape(r.Verdict), number(r.Hits), number(r.Decisive), day(r.LastSeen))
+		m.row(code(r.Ref), code(r.text()), escape(r.Verdict), r.hits(), r.decisive(), day(r.LastSeen))
 	}
 	m.rest(len(shown), len(all), "rules")
 	m.unfold()

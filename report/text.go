@@ -264,7 +264,7 @@ func (t *textView) rules() {
 	tab = table{head: []string{"rule", "verdict", "hits", "decisive", "last seen"}, right: []int{2, 3}}
 	for i := range t.r.Rules {
 		r := &t.r.Rules[i]
-		tab.add(r.Ref+"\n"+r.text(), r.Verdict, number(r.Hits), number(r.Decisive), day(r.LastSeen))
+		tab.add(r.Ref+"\n"+r.text(), r.Verdict, r.hits(), r.decisive(), day(r.LastSeen))
 	}
 	t.table(&tab)
 }

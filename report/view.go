@@ -253,6 +253,20 @@ func rulesByRef(r *Report) map[string]*Rule {
 // number groups digits by thousands.
 func number(n uint64) string { return group(strconv.FormatUint(n, 10)) }
 
+// hits is the number of hits of x as tables show it.
+func (x *Rule) hits() string { return x.least(x.Hits) }
+
+// decisive is the same of the decisive ones.
+func (x *Rule) decisive() string { return x.least(x.Decisive) }
+
+// least writes a number of connections or peers of x.
+func (x *Rule) least(n uint64) string {
+	if x.AtLeast && n > 0 {
+		return "≥ " + number(n)
+	}
+	return number(n)
+}
+
 func group(digits string) string {
 	if len(digits) <= 3 {
 		return digits

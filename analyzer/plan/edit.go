@@ -105,6 +105,10 @@ type Plan struct {
 	Exposure Exposure
 	Proof    Proof
 	Backtest Backtest
+	// Slack is the greatest exposure by which a cover of what was observed can exceed that
+	// of the peers themselves, as some are rolled up to prefixes; empty where none is, and
+	// where the plan rests on no traffic.
+	Slack    string
 	Tradeoff []Tradeoff       // by number of rules; empty without a plan
 	Planned  *policy.Snapshot // the snapshot with the edits applied; the old one if there are none
 }

@@ -66,6 +66,7 @@ func Make(ctx context.Context, in Input) (*Plan, error) {
 		return out, nil
 	}
 	p := newPlanner(in)
+	out.Slack = slack(p.obs)
 	if err := p.run(ctx); err != nil {
 		return nil, err
 	}

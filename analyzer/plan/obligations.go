@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/sgadvise/sgadvise/analyzer/cover"
 	"github.com/sgadvise/sgadvise/engine"
 	"github.com/sgadvise/sgadvise/engine/netset"
 	"github.com/sgadvise/sgadvise/engine/policy"
@@ -58,6 +59,25 @@ func obligations(res *engine.Result, w *world) []obligation {
 
 // addrs returns the addresses of the peers.
 func (o *obligation) addrs() netset.Addrs { return netset.Folded(o.remote, o.free) }
+
+// slack bounds how much more the best rules for obs may admit than those for the peers
+// behind them, as an exposure: take the best cover of the peers, and replace in it each
+// prefix that lies inside a folded one by that. There are no more rules then, and each
+// folded prefix adds at most its own exposure, less that of a peer, which it holds at least.
+// It is empty if none is folded.
+func slack(obs []obligation) string {
+	var all, least []netset.Box
+	for i := range obs {
+		if o := &obs[i]; o.free > 0 {
+			all = append(all, netset.Box{Services: o.services, Addrs: o.addrs()})
+			least = append(least, netset.Box{Services: o.services, Addrs: netset.OneAddr(o.remote)})
+		}
+	}
+	if len(all) == 0 {
+		return ""
+	}
+	return cover.Exposure(all).Sub(cover.Exposure(least)).String()
+}
 
 // signature is which rules match an obligation. Indexes into world.rules, ascending.
 type signature struct {

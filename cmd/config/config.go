@@ -94,6 +94,7 @@ var Settings = []Setting{
 	{Name: "frameworks", Kind: Texts, Only: jobs},
 	{Name: "allow-permanent", Kind: Switch, Only: jobs},
 	{Name: "max-bad-rows", Kind: Whole},
+	{Name: "exact-rows", Kind: Whole},
 	{Name: "strict", Kind: Switch},
 	{Name: "export", Kind: Paths, Only: jobs},
 	{Name: "history", Kind: Path},

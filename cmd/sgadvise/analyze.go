@@ -68,6 +68,7 @@ func (f *analyzeFlags) register(fs *pflag.FlagSet) {
 	fs.Float64Var(&f.requireCoverage, "require-coverage", 0, "exit 4 unless this share of interface-days has evidence (0 to 1)")
 	fs.StringVar(&f.now, "now", "", "the time the report states (RFC 3339; default: now)")
 	f.registerReading(fs)
+	f.registerRows(fs)
 	fs.StringVar(&f.cpuProfile, "cpu-profile", "", "write a CPU profile of the run to this file")
 	_ = fs.MarkHidden("cpu-profile") // the flag is defined one line above
 }

@@ -40,6 +40,7 @@ it does not fit the policy.`,
 	f.registerPaths(fs)
 	f.registerLayout(fs)
 	f.registerReading(fs)
+	f.registerRows(fs)
 	return cmd
 }
 

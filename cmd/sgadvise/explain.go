@@ -56,6 +56,7 @@ implicit/default:sg:egress.`,
 	f.registerLayout(fs)
 	f.output.register(fs)
 	f.registerReading(fs)
+	f.registerRows(fs)
 	return cmd
 }
 

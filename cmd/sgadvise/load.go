@@ -29,6 +29,7 @@ type inputFlags struct {
 	logFormat, columns string
 	from, to           string
 	maxBadRows         int64
+	exactRows          int
 	strict             bool
 	workers            int
 	progress           string
@@ -53,6 +54,11 @@ func (f *inputFlags) registerLayout(fs *pflag.FlagSet) {
 	fs.StringVar(&f.to, "to", "", "leave out records that start at or after this time")
 	fs.StringVar(&f.logFormat, "log-format", "", "field order of text logs without a header: '${version} ${account-id} …'")
 	fs.StringVar(&f.columns, "columns", "", "column order of CSV without a header: 'version,account-id,…'")
+}
+
+// registerRows defines how many rows to keep.
+func (f *inputFlags) registerRows(fs *pflag.FlagSet) {
+	fs.IntVar(&f.exactRows, "exact-rows", 2e6, "distinct connections to keep apart; beyond, those of the busiest services are rolled up; 0: no limit")
 }
 
 // registerReading defines how to read them.
@@ -99,6 +105,9 @@ func (f *inputFlags) check() (from, to time.Time, err error) {
 func (f *inputFlags) checkReading() error {
 	if f.maxBadRows < 0 && f.given("max-bad-rows") {
 		return usageError("--max-bad-rows: %d is negative", f.maxBadRows)
+	}
+	if f.exactRows < 0 {
+		return usageError("--exact-rows: %d is negative", f.exactRows)
 	}
 	if f.workers < 1 {
 		return usageError("--workers: %d is not positive", f.workers)
@@ -174,7 +183,7 @@ func (f *inputFlags) dated() ([]cloud.DatedPaths, error) {
 func (f *inputFlags) replay(ctx context.Context, h *policy.History, from, to time.Time, s streams) (*engine.Result, *ingest.Report, error) {
 	snap := h.Present()
 	cfg := engine.HistoryConfig(h)
-	cfg.Workers = f.workers
+	cfg.Workers, cfg.MaxRows = f.workers, f.exactRows
 	if !from.IsZero() {
 		cfg.From = from.Unix()
 	}
@@ -234,11 +243,7 @@ func (f *inputFlags) reading(snap *policy.Snapshot, s streams) ingest.Options {
 // unusable says why nothing can be said of these logs and this policy at all.
 func unusable(c *store.Connections, snap *policy.Snapshot, read *ingest.Report) error {
 	l := c.Ledger()
-	total := l.Total() + read.Ledger.Total()
-	for i, r := 0, new(store.Row); i < c.Len(); i++ {
-		c.Row(i, r)
-		total += r.Records
-	}
+	total := l.Total() + read.Ledger.Total() + c.Records()
 	switch {
 	case total == 0 && c.Outside() > 0:
 		return inputError(fmt.Errorf("no record of the logs lies in the window that was asked for; %d lie outside", c.Outside()))

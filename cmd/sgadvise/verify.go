@@ -49,6 +49,7 @@ Exit code 1 says that something observed breaks.`,
 	f.registerLayout(fs)
 	f.answer.register(fs)
 	f.registerReading(fs)
+	f.registerRows(fs)
 	fs.StringVar(&f.now, "now", "", "the time the result states (RFC 3339; default: now)")
 	return cmd
 }

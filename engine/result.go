@@ -167,9 +167,11 @@ type Signature struct {
 
 // Usage is the evidence for one rule.
 type Usage struct {
-	Ref      policy.Ref
-	Hits     uint64 // distinct decided connections that the rule wins; at least so many, if Folded is not 0
-	Folded   uint64 // of the hits, those that stand for all connections with the peers of a prefix
+	Ref  policy.Ref
+	Hits uint64 // distinct decided connections that the rule wins; at least so many, if Folded is not 0
+	// Folded are, of the hits, those that stand for all connections with the peers of a
+	// prefix. Their records are the rule's as soon as those of one of the peers are.
+	Folded   uint64
 	Decisive uint64 // of them, those whose verdict would change without the rule
 	Proven   uint64 // of the decisive ones, those whose opener is proven
 	Answered uint64 // of the hits, those that were answered

@@ -333,7 +333,8 @@ type Rule struct {
 	// 0: none, 1: one, 2: less than 10, 3: less than 100, 4: less than 1000, 5: more.
 	// Missing without hits, and in a window of more than 366 days.
 	Daily string `json:"daily,omitempty"`
-	// AtLeast: hits, decisive ones and peers are at least so many, as some were rolled up.
+	// AtLeast: hits, decisive ones and peers are at least so many, as some were rolled up,
+	// and records, packets and bytes at most.
 	AtLeast bool `json:"at_least,omitempty"`
 }
 

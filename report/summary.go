@@ -231,7 +231,7 @@ func notes(r *Report, in Input) []string {
 		"What those records held may have been the only use of a rule: no observed edit is of high confidence, and none is above low if they are more than one in a hundred.")
 	if u := r.RollUp; u != nil {
 		say(true, "Rolled up: %s, %s. There were more than %s distinct rows, so the peers of these services are known as prefixes: "+
-			"verdicts and records are exact, the plan admits everything observed, and numbers of connections and peers are at least those shown.",
+			"verdicts and the account of records are exact, and the plan admits everything observed; of the rules concerned, numbers of connections and peers are at least those shown, and numbers of records at most.",
 			plural(u.Services, "service"), plural(u.Rows, "row"), number(uint64(u.ExactRows)))
 		say(u.Slack != "0", "Because of the roll-up the narrowest rules for what was observed may admit up to %s more in exposure than rules for the peers themselves would.", group(u.Slack))
 	}

@@ -207,7 +207,7 @@ func (n *narrower) peers(points []cover.Point, ports []option) ([]option, string
 	}
 	if folded {
 		// A service is rolled up when it has more peers than anybody lists.
-		return nil, fmt.Sprintf("a public service with more peers than are kept apart, in %s: they are not narrowed", plural(public, "prefix"))
+		return nil, fmt.Sprintf("a public service with more peers than are kept apart, in at least %s: they are not narrowed", plural(public, "network"))
 	}
 	if public > fewClients {
 		return nil, fmt.Sprintf("a public service with %d public peers: its peers are not narrowed", public)

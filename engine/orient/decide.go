@@ -38,15 +38,16 @@ func Decide(c *store.Connections, env Env) []Opinion {
 type span struct{ lo, hi int }
 
 type decider struct {
-	c     *store.Connections
-	env   Env
-	ops   []Opinion
-	spans []span // by interface code
-	order []span // those with rows, the largest first, so that no worker is left alone with one at the end
+	c      *store.Connections
+	env    Env
+	ops    []Opinion
+	spans  []span // by interface code
+	rolled bool   // some rows are rolled up
+	order  []span // those with rows, the largest first, so that no worker is left alone with one at the end
 }
 
 func newDecider(c *store.Connections, env Env) *decider {
-	d := &decider{c: c, env: env, ops: make([]Opinion, c.Len())}
+	d := &decider{c: c, env: env, ops: make([]Opinion, c.Len()), rolled: c.RollUp().Rows > 0}
 	starts := c.Spans()
 	for i := range len(starts) - 1 {
 		s := span{starts[i], starts[i+1]}
@@ -80,6 +81,7 @@ func (d *decider) parallel(f func(worker int, s span)) {
 // local is the part of the ladder that one interface's own log proves: flags, pairs,
 // rules.
 func (d *decider) local(worker int, s span) {
+	hidden := d.proofs(s)
 	d.hosts(s, func(at far, talks []talk) {
 		var r store.Row
 		var known services
@@ -125,6 +127,9 @@ func (d *decider) local(worker int, s span) {
 				}
 				in, out := d.env.Possible(worker, &r, flow.Ingress), d.env.Possible(worker, &r, flow.Egress)
 				switch {
+				case in && !out && hidden.against(at.proto, &talks[t], flow.Ingress),
+					out && !in && hidden.against(at.proto, &talks[t], flow.Egress):
+					d.ops[i] = staysOpen
 				case in && !out:
 					d.ops[i] = Opinion{flow.Ingress, ByRules, false}
 				case out && !in:
@@ -192,7 +197,7 @@ func (d *decider) inferred(_ int, s span) {
 			}
 			for _, i := range talks[t].rows {
 				d.c.Head(i, &r)
-				if d.ops[i].Method == ByNothing && r.Side != flow.DirectionUnknown {
+				if d.ops[i] == (Opinion{}) && r.Side != flow.DirectionUnknown && !maybeAttempt(at, &r, guess) {
 					d.ops[i] = guess
 				}
 				open = open || d.ops[i].Method == ByNothing
@@ -211,16 +216,21 @@ func (d *decider) inferred(_ int, s span) {
 				k.method, k.weak = ByPorts, true // what proves one connection does not prove the next
 			}
 			k.weak = k.weak || at.folded() // it may have been another host's
+			if ends.against(at.proto, &talks[t], dir) {
+				k = service{}
+			}
 			for _, i := range talks[t].rows {
 				if d.ops[i].Method != ByNothing {
 					continue
 				}
 				d.c.Head(i, &r)
 				switch {
+				case d.ops[i] == staysOpen:
+					d.ops[i] = Opinion{}
 				case r.Side == flow.DirectionUnknown:
-				case k.method != ByNothing:
+				case k.method != ByNothing && !maybeAttempt(at, &r, Opinion{Opener: dir}):
 					d.ops[i] = Opinion{dir, k.method, k.weak}
-				case r.Action == flow.Reject && r.Class == flow.NoFlags && talks[t].accept == [3]bool{}:
+				case r.Action == flow.Reject && r.Class == flow.NoFlags && talks[t].accept == [3]bool{} && (!at.folded() || talks[t].attempt(at, r.Side, ends)):
 					d.ops[i] = Opinion{r.Side, ByRejection, false}
 				}
 			}

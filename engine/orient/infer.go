@@ -30,15 +30,14 @@ type fans struct {
 	// Remote ports, as endpoints without address, at which some hosts are rolled up: any
 	// host may be among them.
 	hidden map[endpoint]bool
-	// What flags prove of connections with hosts that are rolled up: that they asked for
-	// the local endpoint, or were asked at the remote port. Any host may be the one.
-	served, asked map[endpoint]bool
+	used   map[endpoint]bool // remote ports, in the same form, with which anything was accepted
+	proofs
 }
 
 // fanIn counts what meets at every endpoint of the interface, over accepted rows.
 // Folded ports are counted by their bits: never too many.
 func (d *decider) fanIn(s span) *fans {
-	e := &fans{make(map[endpoint]fan), make(map[endpoint]bool), make(map[endpoint]bool), make(map[endpoint]bool)}
+	e := &fans{make(map[endpoint]fan), make(map[endpoint]bool), make(map[endpoint]bool), d.proofs(s)}
 	add := func(at endpoint, host far, n int) {
 		f := e.at[at]
 		f.ends += n
@@ -54,8 +53,8 @@ func (d *decider) fanIn(s span) *fans {
 			return
 		}
 		for t := range talks {
-			if at.folded() {
-				d.hide(e, at, &talks[t])
+			if p, ok := talks[t].remotePort(); ok && at.folded() {
+				e.hidden[endpoint{port: p, proto: at.proto}] = true
 			}
 			if talks[t].accept == [3]bool{} {
 				continue
@@ -68,29 +67,12 @@ func (d *decider) fanIn(s span) *fans {
 				add(endpoint{talks[t].local, p, at.proto, 0}, at, n)
 			}
 			if p, ok := talks[t].remotePort(); ok {
+				e.used[endpoint{port: p, proto: at.proto}] = true
 				add(endpoint{at.remote, p, at.proto, at.free}, far{remote: talks[t].local}, n)
 			}
 		}
 	})
 	return e
-}
-
-// hide notes in e what is hidden in t, a conversation with hosts that are rolled up.
-func (d *decider) hide(e *fans, at far, t *talk) {
-	l, lok := t.localPort()
-	r, rok := t.remotePort()
-	if rok {
-		e.hidden[endpoint{port: r, proto: at.proto}] = true
-	}
-	for _, i := range t.rows {
-		switch o := d.ops[i]; {
-		case o.Method != ByFlags:
-		case o.Opener == flow.Ingress && lok:
-			e.served[endpoint{t.local, l, at.proto, 0}] = true
-		case o.Opener == flow.Egress && rok:
-			e.asked[endpoint{port: r, proto: at.proto}] = true
-		}
-	}
 }
 
 // Weights of the inference, in half points. Measured on synthetic pairs fan-in alone is
@@ -139,18 +121,6 @@ func (t *talk) guess(at far, e *fans) Opinion {
 	return o
 }
 
-// or returns what is left of o if it may as well be p.
-func (o Opinion) or(p Opinion) Opinion {
-	switch {
-	case o.Method == ByNothing && p.Method == ByNothing:
-		return o
-	case o.Method == ByNothing:
-		o, p = p, o
-	}
-	o.Weak = o.Weak || p.Weak || o.Opener != p.Opener
-	return o
-}
-
 // compare compares the two ends of t.
 func (t *talk) compare(at far, e *fans) Opinion {
 	lport, lok := t.localPort()
@@ -179,10 +149,8 @@ func (t *talk) compare(at far, e *fans) Opinion {
 			o = o.or(compare(l.crowded(), x, at.proto))
 		}
 	}
-	// Flags may have proven what is hidden now.
-	if o.Opener == flow.Egress && lok && e.served[endpoint{t.local, lport, at.proto, 0}] ||
-		o.Opener == flow.Ingress && rok && e.asked[endpoint{port: rport, proto: at.proto}] {
-		o.Weak = true
+	if e.against(at.proto, t, o.Opener) {
+		return Opinion{}
 	}
 	return o
 }

@@ -33,34 +33,56 @@ func keyName(key string) string { return keySeparators.Replace(strings.ToLower(k
 
 // splitDocuments finds the documents of f.
 func splitDocuments(f *file) ([]document, error) {
-	var docs []document
-	add := func(e element) error {
-		members, err := e.members()
-		docs = append(docs, document{members})
-		return err
+	values, err := topValues(f)
+	if err != nil {
+		return nil, err
 	}
-	dec := json.NewDecoder(bytes.NewReader(f.data))
-	for {
-		var raw json.RawMessage
-		at := int(dec.InputOffset())
-		if err := dec.Decode(&raw); err == io.EOF {
-			return docs, nil
-		} else if err != nil {
-			return nil, syntaxError(f, at, err)
-		}
-		e := element{raw, position{f, int(dec.InputOffset()) - len(raw)}}
+	var docs []document
+	for _, e := range values {
 		pages := []element{e}
-		if raw[0] == '[' {
-			var err error
+		if e.raw[0] == '[' {
 			if pages, err = e.elements(); err != nil {
 				return nil, err
 			}
 		}
 		for _, p := range pages {
-			if err := add(p); err != nil {
+			members, err := p.members()
+			if err != nil {
 				return nil, err
 			}
+			docs = append(docs, document{members})
 		}
+	}
+	return docs, nil
+}
+
+// topValues finds the values of f that follow each other, and checks that they are JSON.
+func topValues(f *file) ([]element, error) {
+	var out []element
+	for at := skipSpace(f.data, 0); at < len(f.data); {
+		end, ok := valueEnd(f.data, at)
+		if !ok || !json.Valid(f.data[at:end]) {
+			return decodeValues(f) // which knows what to say
+		}
+		out = append(out, element{f.data[at:end:end], position{f, at}})
+		at = skipSpace(f.data, end)
+	}
+	return out, nil
+}
+
+// decodeValues is topValues by the JSON library.
+func decodeValues(f *file) ([]element, error) {
+	var out []element
+	dec := json.NewDecoder(bytes.NewReader(f.data))
+	for {
+		var raw json.RawMessage
+		at := int(dec.InputOffset())
+		if err := dec.Decode(&raw); err == io.EOF {
+			return out, nil
+		} else if err != nil {
+			return nil, syntaxError(f, at, err)
+		}
+		out = append(out, element{raw, position{f, int(dec.InputOffset()) - len(raw)}})
 	}
 }
 
@@ -84,21 +106,21 @@ func (e element) members() ([]member, error) {
 		return nil, nil
 	}
 	var out []member
-	dec := json.NewDecoder(bytes.NewReader(e.raw))
-	if _, err := dec.Token(); err != nil {
-		return nil, e.pos.errorf("%w", err)
-	}
-	for dec.More() {
-		key, err := dec.Token()
-		if err != nil {
-			return nil, e.pos.errorf("%w", err)
-		}
-		v, err := e.next(dec)
+	for at := skipSpace(e.raw, 1); at < len(e.raw) && e.raw[at] != '}'; at = next(e.raw, at) {
+		key, err := e.value(at)
 		if err != nil {
 			return nil, err
 		}
-		k, _ := key.(string)
+		var k string
+		if err := json.Unmarshal(key.raw, &k); err != nil {
+			return nil, e.pos.errorf("%w", err)
+		}
+		v, err := e.value(skipSpace(e.raw, skipSpace(e.raw, at+len(key.raw))+1)) // behind the colon
+		if err != nil {
+			return nil, err
+		}
 		out = append(out, member{k, keyName(k), v})
+		at = v.pos.offset - e.pos.offset + len(v.raw)
 	}
 	return out, nil
 }
@@ -109,27 +131,94 @@ func (e element) elements() ([]element, error) {
 		return nil, nil
 	}
 	var out []element
-	dec := json.NewDecoder(bytes.NewReader(e.raw))
-	if _, err := dec.Token(); err != nil {
-		return nil, e.pos.errorf("%w", err)
-	}
-	for dec.More() {
-		v, err := e.next(dec)
+	for at := skipSpace(e.raw, 1); at < len(e.raw) && e.raw[at] != ']'; at = next(e.raw, at) {
+		v, err := e.value(at)
 		if err != nil {
 			return nil, err
 		}
 		out = append(out, v)
+		at += len(v.raw)
 	}
 	return out, nil
 }
 
-// next reads the next value inside e.
-func (e element) next(dec *json.Decoder) (element, error) {
-	var raw json.RawMessage
-	if err := dec.Decode(&raw); err != nil {
-		return element{}, e.pos.errorf("%w", err)
+// value returns the value at offset at of e, which is JSON.
+func (e element) value(at int) (element, error) {
+	end, ok := valueEnd(e.raw, at)
+	if !ok {
+		return element{}, e.pos.errorf("not JSON")
 	}
-	return element{raw, position{e.pos.file, e.pos.offset + int(dec.InputOffset()) - len(raw)}}, nil
+	return element{e.raw[at:end:end], position{e.pos.file, e.pos.offset + at}}, nil
+}
+
+// next returns where the value after the comma at or behind at begins, or the bracket
+// that closes.
+func next(data []byte, at int) int {
+	if at = skipSpace(data, at); at < len(data) && data[at] == ',' {
+		at = skipSpace(data, at+1)
+	}
+	return at
+}
+
+func skipSpace(data []byte, at int) int {
+	for at < len(data) && (data[at] == ' ' || data[at] == '\n' || data[at] == '\r' || data[at] == '\t') {
+		at++
+	}
+	return at
+}
+
+// valueEnd returns the end of the JSON value that begins at offset at, by quotes and
+// brackets alone. What is no JSON has any end, or none.
+func valueEnd(data []byte, at int) (end int, ok bool) {
+	depth := 0
+	for i := at; i < len(data); i++ {
+		switch data[i] {
+		case '"':
+			if i = stringEnd(data, i); i < 0 {
+				return 0, false
+			}
+			i--
+		case '{', '[':
+			depth++
+			continue
+		case '}', ']':
+			if depth--; depth < 0 {
+				return 0, false
+			}
+		default:
+			if depth > 0 {
+				continue
+			}
+			// A number or a word.
+			n := bytes.IndexAny(data[i:], ",:[]{}\" \t\r\n")
+			if n < 0 {
+				n = len(data) - i
+			}
+			return i + n, n > 0
+		}
+		if depth == 0 {
+			return i + 1, true
+		}
+	}
+	return 0, false
+}
+
+// stringEnd returns the end of the string that begins at offset at, -1 if it has none.
+func stringEnd(data []byte, at int) int {
+	for i := at + 1; ; {
+		n := bytes.IndexByte(data[i:], '"')
+		if n < 0 {
+			return -1
+		}
+		i += n + 1
+		back := 0
+		for data[i-2-back] == '\\' {
+			back++
+		}
+		if back%2 == 0 {
+			return i
+		}
+	}
 }
 
 // decode reads e into v; where names e in errors.

@@ -140,6 +140,9 @@ func nestedSource(e element) *recordSource {
 	if json.Unmarshal(raw, &text) == nil {
 		raw = json.RawMessage(text)
 	}
+	if !json.Valid(raw) {
+		return nil
+	}
 	inner, err := element{raw, e.pos}.members()
 	if err != nil {
 		return nil

@@ -66,6 +66,10 @@ func (f *renderFlags) run(name string, s streams) error {
 	if err := f.output.write(doc, s); err != nil {
 		return err
 	}
+	if n := doc.FailedAssertions(); n > 0 && f.failOn != "" && f.failOn != "none" {
+		fmt.Fprintf(s.err, "sgadvise: %s not hold\n", plural(n, "assertion does", "assertions do"))
+		return &exitError{code: exitGate}
+	}
 	if f.failOn != "" && doc.FailsAt(f.failOn) {
 		fmt.Fprintf(s.err, "sgadvise: there are findings at or above %s\n", f.failOn)
 		return &exitError{code: exitGate}

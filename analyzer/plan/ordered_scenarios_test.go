@@ -289,3 +289,27 @@ func TestMergesOfRanks(t *testing.T) {
 		}
 	}
 }
+
+// What is joined with another rule after it was narrowed is in every option, too: else an
+// option would admit less than what was seen.
+func TestOptionsHoldRulesThatThePlanJoins(t *testing.T) {
+	p, edits, _ := planned(t, plan.ModeTighten, `
+interface eni-1 10.0.0.5 sg-1
+group sg-1
+  sgr-22 ingress tcp 22 from 10.0.0.0/8
+  sgr-23 ingress tcp 23 from 10.0.0.0/8
+`, `
+eni-1 10.3.0.9 10.0.0.5 41000 22 6 ACCEPT 2
+eni-1 10.0.0.5 10.3.0.9 22 41000 6 ACCEPT 18
+eni-1 10.3.0.9 10.0.0.5 41001 23 6 ACCEPT 2 41
+eni-1 10.0.0.5 10.3.0.9 23 41001 6 ACCEPT 18 41
+`)
+	if edits["sg-1/sgr-22"].Op != plan.Replace || edits["sg-1/sgr-23"].Op != plan.Remove {
+		t.Fatalf("the plan joins nothing: %+v", edits)
+	}
+	for _, o := range p.Tradeoff {
+		if o.Kind == plan.Option {
+			t.Errorf("options of %d rules that admit %v cannot hold both connections in less space than the plan", o.Rules, o.Families)
+		}
+	}
+}

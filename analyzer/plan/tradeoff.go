@@ -78,7 +78,8 @@ type step struct {
 	gain float64 // of its family's exposure today, for each rule more
 }
 
-// steps returns the menus of the rules that edits narrow, and the order in which rules
+// steps returns the menus of the rules that edits narrow, those among them that were
+// joined with another one afterwards, and the order in which rules
 // more are best spent on them: after any number of steps no other choice of as many
 // rules admits less, as far as the rules do not overlap.
 func (p *planner) steps(edits []Edit, today exposedSizes) ([]step, map[policy.Ref]menu) {
@@ -86,7 +87,7 @@ func (p *planner) steps(edits []Edit, today exposedSizes) ([]step, map[policy.Re
 	menus := make(map[policy.Ref]menu)
 	for i := range edits {
 		n, ok := p.narrowed[edits[i].Rule]
-		if !ok || edits[i].Op != Replace {
+		if !ok {
 			continue
 		}
 		all, _ := narrowings(p.old, n.rule, n.points, mostPieces)
@@ -134,13 +135,15 @@ func (p *planner) instead(edits []Edit, chosen map[policy.Ref]option) []Edit {
 	out := slices.Clone(edits)
 	gone := make([]bool, len(p.old.rules))
 	for i := range out {
-		if at, ok := p.old.at[out[i].Rule]; ok && out[i].Op == Remove {
-			gone[at] = true
-		}
 		o, ok := chosen[out[i].Rule]
 		if !ok {
+			if at, ok := p.old.at[out[i].Rule]; ok && out[i].Op == Remove {
+				gone[at] = true
+			}
 			continue
 		}
+		// What was joined with another rule is not there if that one is as it was before.
+		out[i].Op = Replace
 		r := p.narrowed[out[i].Rule].rule
 		out[i].With = nil
 		for _, d := range o.rules {

@@ -89,6 +89,18 @@ func (s *shard) touch(hashes []uint64, order []uint16) {
 	s.touched = sum
 }
 
+// touchWide does the same for wide rows. There are few of them, so it comes before touch, for
+// their misses to overlap with those of the narrow ones.
+func (s *shard) touchWide(hashes []uint64, order []uint16) {
+	for _, p := range order {
+		tag := uint32(hashes[p])
+		if e := uint32(s.index.page(tag).entries[tag%pageEntries]); e&wideRef != 0 {
+			r := s.wide.at(e&^wideRef - 1)
+			s.touched += r.local.Lo + r.records // it may be on two lines
+		}
+	}
+}
+
 // touchRows is how many rows are touched ahead: more than the misses a processor
 // keeps under way, few enough for their lines to stay in the first-level cache.
 const touchRows = 32

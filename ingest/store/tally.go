@@ -132,9 +132,8 @@ type TallyWorker struct {
 	narrowHashes []uint64
 	wide         []wideRow
 	wideHashes   []uint64
-	// Those of one form by shard: order[starts[s]:starts[s+1]] are of shard s.
-	order  []uint16
-	starts [numShards + 1]uint16
+	// Their places there, by shard.
+	narrowOrder, wideOrder shardOrder
 }
 
 // ifaceState is what a worker knows of one interface.
@@ -482,45 +481,45 @@ func (w *TallyWorker) addRow(r *wideRow) {
 	w.wideHashes = append(w.wideHashes, h)
 }
 
-// flush adds the rows at hand to the shards.
+// flush adds the rows at hand to the shards. It takes the lock of each shard once for all
+// of its rows.
 func (w *TallyWorker) flush() {
-	w.eachShard(w.narrowHashes, func(s *shard, order []uint16) {
-		for part := range slices.Chunk(order, touchRows) {
+	w.narrowOrder.sort(w.narrowHashes)
+	w.wideOrder.sort(w.wideHashes)
+	for i := range numShards {
+		n := (i + w.firstShard) % numShards
+		narrow, wide := w.narrowOrder.of(n), w.wideOrder.of(n)
+		if len(narrow)+len(wide) == 0 {
+			continue
+		}
+		s := &w.t.shards[n]
+		s.mu.Lock()
+		s.touchWide(w.wideHashes, wide[:min(len(wide), touchRows)])
+		for part := range slices.Chunk(narrow, touchRows) {
 			s.touch(w.narrowHashes, part)
 			for _, p := range part {
 				s.addNarrow(w.narrowHashes[p], &w.narrow[p])
 			}
 		}
-	})
-	w.eachShard(w.wideHashes, func(s *shard, order []uint16) {
-		for _, p := range order {
+		for _, p := range wide {
 			s.addWide(w.wideHashes[p], &w.wide[p])
 		}
-	})
-}
-
-// eachShard calls add for each shard that has any of the rows with the given
-// hashes, with the lock held, which is thus taken once for all rows of a shard;
-// order lists those rows.
-func (w *TallyWorker) eachShard(hashes []uint64, add func(s *shard, order []uint16)) {
-	if len(hashes) == 0 {
-		return
-	}
-	w.sortByShard(hashes)
-	for i := range numShards {
-		n := (i + w.firstShard) % numShards
-		if order := w.order[w.starts[n]:w.starts[n+1]]; len(order) > 0 {
-			s := &w.t.shards[n]
-			s.mu.Lock()
-			add(s, order)
-			s.mu.Unlock()
-		}
+		s.mu.Unlock()
 	}
 }
 
-// sortByShard sets order and starts for rows with the given hashes: a counting
-// sort. There are at most BatchSize of them.
-func (w *TallyWorker) sortByShard(hashes []uint64) {
+// shardOrder lists rows by shard: order[starts[s]:starts[s+1]] are those of shard s.
+type shardOrder struct {
+	order  []uint16
+	starts [numShards + 1]uint16
+}
+
+// of returns the rows of shard s.
+func (o *shardOrder) of(s int) []uint16 { return o.order[o.starts[s]:o.starts[s+1]] }
+
+// sort sets o for rows with the given hashes: a counting sort. There are at most
+// BatchSize of them.
+func (o *shardOrder) sort(hashes []uint64) {
 	var next [numShards + 1]uint16
 	for _, h := range hashes {
 		next[shardOf(h)+1]++
@@ -528,11 +527,11 @@ func (w *TallyWorker) sortByShard(hashes []uint64) {
 	for i := range numShards {
 		next[i+1] += next[i]
 	}
-	w.starts = next
-	w.order = slices.Grow(w.order[:0], len(hashes))[:len(hashes)]
+	o.starts = next
+	o.order = slices.Grow(o.order[:0], len(hashes))[:len(hashes)]
 	for i, h := range hashes {
 		s := shardOf(h)
-		w.order[next[s]] = uint16(i)
+		o.order[next[s]] = uint16(i)
 		next[s]++
 	}
 }

@@ -22,11 +22,13 @@ type shape struct {
 	internal   float64 // share of records that are of such an edge
 	ipv6       float64 // share of clients with IPv6
 	direction  bool    // whether the log states it
+	bounds     int     // of the ports on each side of an interface, if it has its own
 }
 
 var shapes = []shape{
 	{name: "mixed", interfaces: 500, peers: 3_000_000, skew: 1.08, edges: 30_000, internal: 0.69, ipv6: 0.03, direction: true},
 	{name: "no-direction", interfaces: 500, peers: 3_000_000, skew: 1.08, edges: 30_000, internal: 0.69, ipv6: 0.03},
+	{name: "many-bounds", interfaces: 500, peers: 3_000_000, skew: 1.08, edges: 30_000, internal: 0.69, ipv6: 0.03, bounds: 120},
 	{name: "distinct", interfaces: 500, peers: 1 << 31, skew: 0, edges: 1, internal: 0, ipv6: 0, direction: true},
 	{name: "ipv6", interfaces: 500, peers: 3_000_000, skew: 1.08, edges: 30_000, internal: 0.3, ipv6: 1, direction: true},
 	{name: "one-interface", interfaces: 1, peers: 3_000_000, skew: 1.08, edges: 100, internal: 0.3, ipv6: 0, direction: true},
@@ -98,9 +100,23 @@ func (s shape) batches(n int) []*Batch {
 
 func (s shape) config() Config {
 	cfg := Config{Workers: 2, Local: make(map[string][]flow.Addr), PortBounds: []uint16{22, 23, 80, 81, 443, 444, 1024, 32768, 61000}}
+	rng := rand.New(rand.NewPCG(43, 43))
+	ports := func() (bounds []uint16) {
+		for range s.bounds {
+			bounds = append(bounds, uint16(rng.Uint32()))
+		}
+		return bounds
+	}
+	if s.bounds > 0 {
+		cfg.Ports = make(map[string]SideBounds)
+	}
 	for i := range s.interfaces {
-		cfg.Local[fmt.Sprintf("eni-%017x", i)] = []flow.Addr{
+		name := fmt.Sprintf("eni-%017x", i)
+		cfg.Local[name] = []flow.Addr{
 			flow.Addr4(0x0a00_0004 + uint32(i)*7), {Hi: 0x2600_1f18 << 32, Lo: 0xffff_0a00_0004 + uint64(i)*7},
+		}
+		if s.bounds > 0 {
+			cfg.Ports[name] = SideBounds{Local: ports(), Remote: ports()}
 		}
 	}
 	return cfg

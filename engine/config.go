@@ -24,8 +24,7 @@ func StoreConfig(snap *policy.Snapshot) store.Config {
 	for _, r := range snap.Rules() {
 		cfg.PortBounds = appendBounds(cfg.PortBounds, r)
 	}
-	slices.Sort(cfg.PortBounds)
-	cfg.PortBounds = slices.Compact(cfg.PortBounds)
+	cfg.PortBounds = distinct(cfg.PortBounds)
 	cfg.Ports = sideBounds(snap)
 	AddAddrBounds(&cfg, snap)
 	return cfg
@@ -42,19 +41,20 @@ func sideBounds(snap *policy.Snapshot) map[string]store.SideBounds {
 		b, ok := known[key]
 		if !ok {
 			for _, d := range [...]flow.Direction{flow.Ingress, flow.Egress} {
-				for _, st := range snap.Path(f.ID, d) {
-					for _, tier := range st.Tiers {
-						for k := range tier.Rules {
-							b = appendSides(b, &tier.Rules[k])
-						}
-					}
-				}
+				snap.EachOnPath(f.ID, d, func(r *policy.Rule) { b = appendSides(b, r) })
 			}
+			b.Local, b.Remote = distinct(b.Local), distinct(b.Remote)
 			known[key] = b
 		}
 		out[f.ID] = b
 	}
 	return out
+}
+
+// distinct sorts bounds and leaves each there once.
+func distinct(bounds []uint16) []uint16 {
+	slices.Sort(bounds)
+	return slices.Compact(bounds)
 }
 
 // appendSides appends the first ports of the classes that r tells apart on each side.
@@ -76,8 +76,7 @@ func HistoryConfig(h *policy.History) store.Config {
 		}
 	})
 	h.EachRule(func(r *policy.Rule) { cfg.PortBounds = appendBounds(cfg.PortBounds, r) })
-	slices.Sort(cfg.PortBounds)
-	cfg.PortBounds = slices.Compact(cfg.PortBounds)
+	cfg.PortBounds = distinct(cfg.PortBounds)
 	for i := range h.Present().Interfaces {
 		id := h.Present().Interfaces[i].ID
 		if cuts := h.Cuts(id); len(cuts) > 0 {

@@ -51,6 +51,30 @@ func (s *Snapshot) Frame(id string, d flow.Direction) []Stage {
 	return s.pathOf(f, d, func(_ *Snapshot, to []Rule, _ []Rule, _ flow.Direction) []Rule { return to })
 }
 
+// EachOnPath calls f with each rule on the path of interface id in direction d, as it was
+// declared: references are not resolved.
+func (s *Snapshot) EachOnPath(id string, d flow.Direction, f func(*Rule)) {
+	x, ok := s.Interface(id)
+	if !ok {
+		return
+	}
+	frame := s.pathOf(x, d, func(_ *Snapshot, to, rules []Rule, d flow.Direction) []Rule {
+		for i := range rules {
+			if rules[i].Direction == d {
+				f(&rules[i])
+			}
+		}
+		return to
+	})
+	for _, st := range frame {
+		for _, tier := range st.Tiers {
+			for i := range tier.Rules {
+				f(&tier.Rules[i])
+			}
+		}
+	}
+}
+
 // appender appends the rules of one group or ACL in one direction.
 type appender func(s *Snapshot, to, rules []Rule, d flow.Direction) []Rule
 

@@ -150,15 +150,19 @@ func exposed(s *policy.Snapshot) exposedSizes {
 	weights := cover.DefaultWeights()
 	w := newWorld(s)
 	out := exposedSizes{byGroup: make(map[string]netset.Size)}
-	for g := range s.Groups {
-		id := s.Groups[g].ID
-		var boxes [2][2][]netset.Box // by direction and family
+	type sizes struct {
+		rules int
+		size  [2][2]netset.Size // by direction and family
+	}
+	of := make([]sizes, len(s.Groups))
+	each(len(s.Groups), func(g int) {
+		var boxes [2][2][]netset.Box
 		for k := range s.Groups[g].Rules {
 			r := &w.rules[w.at[s.Groups[g].Rules[k].Ref]]
 			if r.Action != policy.Allow || !r.Editable || r.Implicit || r.group.Managed {
 				continue
 			}
-			out.rules++
+			of[g].rules++
 			for _, b := range w.own(r) {
 				family := 1
 				if b.Addrs.Is4() {
@@ -167,10 +171,18 @@ func exposed(s *policy.Snapshot) exposedSizes {
 				boxes[side(r.Direction)][family] = append(boxes[side(r.Direction)][family], b)
 			}
 		}
-		out.groups = append(out.groups, id)
 		for d := range boxes {
 			for family := range boxes[d] {
-				size := weights.Exposure(boxes[d][family])
+				of[g].size[d][family] = weights.Exposure(boxes[d][family])
+			}
+		}
+	})
+	for g := range s.Groups {
+		id := s.Groups[g].ID
+		out.rules += of[g].rules
+		out.groups = append(out.groups, id)
+		for d := range of[g].size {
+			for family, size := range of[g].size[d] {
 				out.byGroup[id] = out.byGroup[id].Add(size)
 				out.families[family] = out.families[family].Add(size)
 			}

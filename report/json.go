@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -29,7 +31,7 @@ func Write(w io.Writer, r *Report) error {
 // writeMembers writes the struct v as [json.Encoder] would, arrays element by element.
 func writeMembers(w *bufio.Writer, v reflect.Value) error {
 	const one, two = "  ", "    "
-	member, element := newValueWriter(w, one), newValueWriter(w, two)
+	member := newValueWriter(w, one)
 	separator := "{\n"
 	for i := range v.NumField() {
 		name, option, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
@@ -46,19 +48,50 @@ func writeMembers(w *bufio.Writer, v reflect.Value) error {
 			continue
 		}
 		w.WriteString("[\n")
-		for k := range f.Len() {
-			if k > 0 {
-				w.WriteString(",\n")
-			}
-			w.WriteString(two)
-			if err := element.write(f.Index(k).Addr().Interface()); err != nil {
-				return err
-			}
+		if err := writeElements(w, f, two); err != nil {
+			return err
 		}
 		w.WriteString("\n" + one + "]")
 	}
 	_, err := w.WriteString("\n}\n") // bufio keeps the first error
 	return err
+}
+
+// writeElements writes the elements of the slice v, each behind indent. Some are encoded
+// at once, each share of them into memory of its own.
+func writeElements(w *bufio.Writer, v reflect.Value, indent string) error {
+	const share = 256
+	shares := make([]bytes.Buffer, runtime.GOMAXPROCS(0))
+	errs := make([]error, len(shares))
+	encode := func(n, lo int) {
+		out := newValueWriter(&shares[n], indent)
+		for k := lo; k < min(lo+share, v.Len()) && errs[n] == nil; k++ {
+			if k > 0 {
+				shares[n].WriteString(",\n")
+			}
+			shares[n].WriteString(indent)
+			errs[n] = out.write(v.Index(k).Addr().Interface())
+		}
+	}
+	for at := 0; at < v.Len(); at += share * len(shares) {
+		var wg sync.WaitGroup
+		for n := range shares {
+			shares[n].Reset()
+			if lo := at + n*share; lo < v.Len() {
+				wg.Go(func() { encode(n, lo) })
+			}
+		}
+		wg.Wait()
+		for n := range shares {
+			if errs[n] != nil {
+				return errs[n]
+			}
+			if _, err := w.Write(shares[n].Bytes()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // isEmpty reports whether v is what omitempty leaves out.
@@ -74,12 +107,12 @@ func isEmpty(v reflect.Value) bool {
 
 // valueWriter writes values as indented JSON without a newline at the end.
 type valueWriter struct {
-	w   *bufio.Writer
+	w   io.Writer
 	buf bytes.Buffer
 	enc *json.Encoder
 }
 
-func newValueWriter(w *bufio.Writer, prefix string) *valueWriter {
+func newValueWriter(w io.Writer, prefix string) *valueWriter {
 	v := &valueWriter{w: w}
 	v.enc = json.NewEncoder(&v.buf)
 	v.enc.SetEscapeHTML(false)

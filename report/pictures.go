@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/sgadvise/sgadvise/analyzer"
 	"github.com/sgadvise/sgadvise/analyzer/digest"
@@ -115,7 +116,15 @@ func (r *Report) addPictures(in Input) {
 	for i, x := range res.Rules {
 		index[x.Ref.String()] = i
 	}
-	for i, days := range digest.Days(res, in.Analysis.Evidence.From, in.Analysis.Evidence.To) {
+	var all []string
+	var flows Flows
+	var spaces []Space
+	var wg sync.WaitGroup
+	wg.Go(func() { all = digest.Days(res, in.Analysis.Evidence.From, in.Analysis.Evidence.To) })
+	wg.Go(func() { flows = buildFlows(digest.Flows(res)) })
+	wg.Go(func() { spaces = buildSpaces(res, in.Analysis, index) })
+	wg.Wait()
+	for i, days := range all {
 		if at, ok := slices.BinarySearchFunc(r.Rules, res.Rules[i].Ref.String(), func(x Rule, ref string) int { return strings.Compare(x.Ref, ref) }); ok {
 			r.Rules[at].Daily = days
 		}
@@ -123,8 +132,8 @@ func (r *Report) addPictures(in Input) {
 	r.Details = buildDetails(res, chosenRules(r, index, func(i int) bool { return res.Usage[i].Hits > 0 }))
 	r.Pictures = &Pictures{
 		Tradeoff: buildTradeoff(in.Analysis.Plan),
-		Flows:    buildFlows(digest.Flows(res)),
-		Spaces:   buildSpaces(res, in.Analysis, index),
+		Flows:    flows,
+		Spaces:   spaces,
 	}
 }
 

@@ -299,6 +299,67 @@ func TestGrownTextIsReadFromWhereItGrew(t *testing.T) {
 	w.holds()
 }
 
+func TestCopyOfWhatGrewIsACopy(t *testing.T) {
+	w := newWorld(t)
+	put(t, w.log("m.log"), lines(1, 0, 30))
+	put(t, w.log("n.log"), lines(1, 0, 20))
+	w.ingest()
+	w.holds()
+	more := lines(1, 0, 30) + lines(4, 1, 10)
+	put(t, w.log("m.log"), more)
+	put(t, w.log("a.log"), more)                     // of the same length
+	put(t, w.log("z.log.gz"), gz("", 1)+gz(more, 6)) // found only when it is read
+	want := []string{"duplicate a.log of m.log", "grown m.log", "unchanged n.log", "duplicate z.log.gz of m.log"}
+	if d := gocmp.Diff(want, w.ingest()); d != "" {
+		t.Error(d)
+	}
+	w.holds("a.log", "z.log.gz")
+}
+
+func TestTwoFilesThatGrewToTheSameEnd(t *testing.T) {
+	w := newWorld(t)
+	rows := strings.SplitAfter(lines(2, 0, 30), "\n")
+	put(t, w.log("a.log"), strings.Join(rows[:10], ""))
+	put(t, w.log("b.log"), strings.Join(rows[:20], ""))
+	w.ingest()
+	for _, name := range []string{"a.log", "b.log"} {
+		put(t, w.log(name), strings.Join(rows, ""))
+	}
+	want := []string{"grown a.log", "failed b.log: b.log: it has grown to what a.log holds, in the same run; run ingest again"}
+	if d := gocmp.Diff(want, w.ingest()); d != "" {
+		t.Error(d)
+	}
+	if d := gocmp.Diff([]string{"unchanged a.log", "duplicate b.log of a.log"}, w.ingest()); d != "" {
+		t.Error(d)
+	}
+	w.holds("b.log")
+}
+
+func TestReplacedFileWhileOthersAreRenamed(t *testing.T) {
+	w := newWorld(t)
+	put(t, w.log("a.log"), lines(1, 0, 30))
+	put(t, w.log("b.log"), lines(2, 0, 30))
+	put(t, w.log("c.log"), lines(3, 0, 30))
+	w.ingest()
+	// In one go: b is renamed, c is rotated, a is replaced.
+	if err := os.Rename(w.log("b.log"), w.log("moved.log")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(w.log("c.log"), w.log("z.log")); err != nil {
+		t.Fatal(err)
+	}
+	put(t, w.log("c.log"), lines(5, 1, 30))
+	put(t, w.log("a.log"), lines(9, 0, 25))
+	want := []string{"replaced a.log", "new c.log", "duplicate moved.log of b.log", "duplicate z.log of c.log"}
+	if d := gocmp.Diff(want, w.ingest()); d != "" {
+		t.Error(d)
+	}
+	v, err := w.open().Verify(context.Background())
+	if err != nil || len(v.Problems) > 0 {
+		t.Error(v, err)
+	}
+}
+
 func TestReplacedFileLeavesNothingBehind(t *testing.T) {
 	w := newWorld(t)
 	put(t, w.log("a.log"), lines(1, 0, 30)+lines(1, 1, 30))

@@ -131,11 +131,16 @@ func (p place) same(o place) bool {
 }
 
 // putPath notes where a file lies.
-func putPath(ctx context.Context, q querier, j *job, file int64) error {
+func (in *intake) putPath(ctx context.Context, q querier, j *job, file int64) error {
 	if j.path == stdin {
 		return nil
 	}
 	_, err := q.ExecContext(ctx, `INSERT INTO paths (path, file, bytes, modified) VALUES (?, ?, ?, ?)
 		ON CONFLICT (path) DO UPDATE SET file = excluded.file, bytes = excluded.bytes, modified = excluded.modified`, j.abs, file, j.place.bytes, j.place.modified)
+	if err == nil {
+		// If the transaction fails, the run does. Files that are read again later in it are
+		// looked for where they lie now.
+		in.cat.paths[j.abs] = place{path: j.abs, file: file, bytes: j.place.bytes, modified: j.place.modified}
+	}
 	return err
 }

@@ -406,7 +406,7 @@ func (in *intake) putFiles(ctx context.Context, q querier, done []*job) error {
 		if _, err := q.ExecContext(ctx, "INSERT OR IGNORE INTO file_batches (file, batch) VALUES (?, ?)", f.id, in.nextBatch); err != nil {
 			return err
 		}
-		if err := putPath(ctx, q, j, f.id); err != nil {
+		if err := in.putPath(ctx, q, j, f.id); err != nil {
 			return err
 		}
 		j.file = f

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -53,6 +54,16 @@ func (in *intake) plan(ctx context.Context, names []string) (*plan, error) {
 	}
 	in.foresee(p)
 	in.settle(p, moved)
+	// Files that have grown come first: what holds the same then is a copy of them.
+	slices.SortStableFunc(p.jobs, func(a, b *job) int {
+		switch {
+		case a.old != nil && b.old == nil:
+			return -1
+		case a.old == nil && b.old != nil:
+			return 1
+		}
+		return 0
+	})
 	for _, j := range p.jobs {
 		j.weight = j.place.bytes
 		if _, packed := lengthOf(j.path, j.place.bytes); packed {
@@ -231,20 +242,24 @@ func (in *intake) lives(p *plan, d displaced) bool {
 	return false
 }
 
-// known takes out the jobs that hold what the catalogue knows by now.
+// known takes out the jobs that hold what the catalogue knows by now. One that has grown
+// to what another file holds fails: the next run finds it to be a copy.
 func (in *intake) known(ctx context.Context, batch []*job) ([]*job, error) {
-	isKnown := func(j *job) bool { return j.content != "" && j.old == nil && in.cat.byContent[j.content] != nil }
 	p := &plan{}
+	var todo []*job
 	for _, j := range batch {
-		if isKnown(j) {
+		f := in.cat.byContent[j.content]
+		switch {
+		case j.content == "" || f == nil || f == j.old:
+			todo = append(todo, j)
+		case j.old != nil:
+			in.fail(j, &ingest.InputError{Path: j.path, Err: fmt.Errorf("it has grown to what %s holds, in the same run; run ingest again", f.read.Path)})
+		default:
 			j.state = Duplicate
 			p.known = append(p.known, j)
 		}
 	}
-	if len(p.known) == 0 {
-		return batch, nil
-	}
-	return slices.DeleteFunc(slices.Clone(batch), isKnown), in.touch(ctx, p)
+	return todo, in.touch(ctx, p)
 }
 
 // touch notes what was found to be known.
@@ -255,7 +270,7 @@ func (in *intake) touch(ctx context.Context, p *plan) error {
 	return in.s.inTx(ctx, func(tx *sql.Tx) error {
 		for _, j := range p.known {
 			f := in.cat.byContent[j.content]
-			if err := putPath(context.WithoutCancel(ctx), tx, j, f.id); err != nil {
+			if err := in.putPath(context.WithoutCancel(ctx), tx, j, f.id); err != nil {
 				return err
 			}
 			out := Outcome{Path: j.path, State: j.state}

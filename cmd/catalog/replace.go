@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 
@@ -158,20 +157,33 @@ func (in *intake) filesOf(ctx context.Context, days map[int32]bool, but map[int6
 	return out, nil
 }
 
-// whereIs returns a path at which f seems to lie still; empty if there is none.
+// whereIs returns a path at which f lies still, of those that were touched since only if it
+// holds f; empty if there is none.
 func (in *intake) whereIs(f *file) string {
-	var found []string
+	var found, touched []string
 	for _, p := range in.cat.paths {
-		if p.file == f.id {
-			if _, err := os.Stat(p.path); err == nil {
-				found = append(found, p.path)
-			}
+		if p.file != f.id {
+			continue
+		}
+		now, err := placeOf(p.path, in.opt.Now)
+		switch {
+		case err != nil:
+		case now.same(p):
+			found = append(found, p.path)
+		default:
+			touched = append(touched, p.path)
 		}
 	}
-	if len(found) == 0 {
-		return ""
+	if len(found) > 0 {
+		return slices.Min(found)
 	}
-	return slices.Min(found)
+	slices.Sort(touched)
+	for _, path := range touched {
+		if c, _, err := ingest.ContentOf(path, 0); err == nil && c.Digest == f.read.Content.Digest {
+			return path
+		}
+	}
+	return ""
 }
 
 // rebuild makes days again from others, without the files that are gone, and with what jobs

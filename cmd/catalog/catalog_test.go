@@ -316,6 +316,50 @@ func TestCopyOfWhatGrewIsACopy(t *testing.T) {
 	w.holds("a.log", "z.log.gz")
 }
 
+func TestCopiesThatGrow(t *testing.T) {
+	for _, c := range []struct {
+		name, a, b, c string // what each holds after it held the same as the others
+		want          []string
+	}{
+		{"alike", lines(1, 0, 30) + lines(4, 1, 10), lines(1, 0, 30) + lines(4, 1, 10), lines(1, 0, 30) + lines(4, 1, 10),
+			[]string{"grown a.log", "duplicate b.log of a.log", "duplicate c.log of a.log"}},
+		{"apart", lines(1, 0, 30) + lines(4, 1, 10), lines(1, 0, 30) + lines(5, 1, 12), lines(1, 0, 30) + lines(6, 2, 10),
+			[]string{"grown a.log", "new b.log", "new c.log"}},
+		{"one is replaced", lines(7, 0, 15), lines(1, 0, 30) + lines(5, 1, 12), lines(8, 1, 15),
+			[]string{"new a.log", "grown b.log", "new c.log"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t)
+			names := []string{"a.log", "b.log", "c.log"}
+			for _, name := range names {
+				put(t, w.log(name), lines(1, 0, 30))
+			}
+			w.ingest()
+			w.holds("b.log", "c.log")
+			for i, text := range []string{c.a, c.b, c.c} {
+				put(t, w.log(names[i]), text)
+			}
+			if d := gocmp.Diff(c.want, w.ingest()); d != "" {
+				t.Error(d)
+			}
+			var copies []string
+			for _, line := range c.want {
+				if name, ok := strings.CutPrefix(line, "duplicate "); ok {
+					copies = append(copies, name[:5])
+				}
+			}
+			w.holds(copies...)
+			// It can be made again from what is there.
+			opt := options()
+			opt.Rebuild = true
+			if _, err := w.open().Ingest(context.Background(), nil, opt); err != nil {
+				t.Error(err)
+			}
+			w.holds(copies...)
+		})
+	}
+}
+
 func TestTwoFilesThatGrewToTheSameEnd(t *testing.T) {
 	w := newWorld(t)
 	rows := strings.SplitAfter(lines(2, 0, 30), "\n")

@@ -54,7 +54,19 @@ func (in *intake) plan(ctx context.Context, names []string) (*plan, error) {
 	}
 	in.foresee(p)
 	in.settle(p, moved)
-	// Files that have grown come first: what holds the same then is a copy of them.
+	// Of copies of a file that all have grown, one is what became of it. What has grown comes
+	// first: what holds the same then is a copy of it.
+	became := make(map[int64]bool)
+	for _, j := range p.jobs {
+		if j.old == nil {
+			continue
+		}
+		if became[j.old.id] {
+			j.state, j.old, j.skip = New, nil, 0
+			continue
+		}
+		became[j.old.id] = true
+	}
 	slices.SortStableFunc(p.jobs, func(a, b *job) int {
 		switch {
 		case a.old != nil && b.old == nil:
@@ -228,6 +240,9 @@ func (in *intake) lives(p *plan, d displaced) bool {
 	}
 	if !d.file.grows() {
 		return false
+	}
+	if slices.ContainsFunc(p.jobs, func(j *job) bool { return j.old != nil && j.old.id == d.file.id }) {
+		return true
 	}
 	for _, j := range p.jobs {
 		if j.path == stdin || j.old != nil {

@@ -379,6 +379,23 @@ func TestTwoFilesThatGrewToTheSameEnd(t *testing.T) {
 	w.holds("b.log")
 }
 
+func TestReplacedByWhatAnotherFileHolds(t *testing.T) {
+	w := newWorld(t)
+	put(t, w.log("b.log"), lines(1, 0, 30))
+	put(t, w.log("c.log"), lines(2, 0, 30))
+	put(t, w.log("d.log"), lines(3, 1, 30))
+	w.ingest()
+	put(t, w.log("a.log"), lines(5, 0, 25)) // b is replaced by a copy of a new file
+	put(t, w.log("b.log"), lines(5, 0, 25))
+	put(t, w.log("c.log"), lines(6, 1, 25)) // and two by the same
+	put(t, w.log("d.log"), lines(6, 1, 25))
+	want := []string{"new a.log", "duplicate b.log of a.log", "replaced c.log", "duplicate d.log of c.log"}
+	if d := gocmp.Diff(want, w.ingest()); d != "" {
+		t.Error(d)
+	}
+	w.holds("b.log", "d.log")
+}
+
 func TestReplacedFileWhileOthersAreRenamed(t *testing.T) {
 	w := newWorld(t)
 	put(t, w.log("a.log"), lines(1, 0, 30))

@@ -33,12 +33,23 @@ func (e *GoneError) Error() string {
 // that they may have had a part in are made again from the other files.
 func (in *intake) replace(ctx context.Context, p *plan) error {
 	gone := make(map[int64]bool)
-	var jobs []*job
 	for _, d := range p.replaced {
 		gone[d.file.id] = true
-		if d.job.state == Replaced {
-			jobs = append(jobs, d.job)
+	}
+	// What a path holds now may be known from another one that was read in this run.
+	held := make(map[string]bool)
+	var jobs []*job
+	copies := &plan{}
+	for _, d := range p.replaced {
+		if d.job.state != Replaced {
+			continue
 		}
+		if f := in.cat.byContent[d.job.content]; f != nil && !gone[f.id] || held[d.job.content] {
+			copies.known = append(copies.known, d.job)
+			continue
+		}
+		held[d.job.content] = true
+		jobs = append(jobs, d.job)
 	}
 	days, err := in.daysOf(ctx, gone)
 	if err != nil {
@@ -55,8 +66,13 @@ func (in *intake) replace(ctx context.Context, p *plan) error {
 	case errors.As(err, &missing):
 		missing.Why = "taking out what a replaced file held"
 	case errors.As(err, &unusable):
-	default:
+	case err != nil:
 		return err
+	default:
+		for _, j := range copies.known {
+			j.state = Duplicate
+		}
+		return in.touch(ctx, copies)
 	}
 	for _, d := range p.replaced {
 		in.fail(d.job, &ingest.InputError{Path: d.job.path, Err: fmt.Errorf("it was replaced since it was read, and stays as it was: %w", err)})

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os/exec"
 	"runtime"
-	"strings"
 	"time"
 
 	"github.com/sgadvise/sgadvise/cmd/history"
@@ -170,9 +169,9 @@ func (a *auditRun) tell(ctx context.Context, code int) error {
 	err = cmd.Run()
 	switch {
 	case ctx.Err() != nil:
-		return fmt.Errorf("%s: it took longer than %s", clipped(a.f.onFinish), finishTimeout)
+		return fmt.Errorf("it took longer than %s", finishTimeout)
 	case err != nil:
-		return fmt.Errorf("%s: %w", clipped(a.f.onFinish), err)
+		return err // without the command, which may hold the address or the token of a chat
 	}
 	return nil
 }
@@ -190,12 +189,4 @@ func (a *auditRun) lines() []history.Line {
 		return nil // that is what the run failed of, or it has failed of worse
 	}
 	return lines
-}
-
-func clipped(s string) string {
-	s = printable(strings.TrimSpace(s))
-	if r := []rune(s); len(r) > 60 {
-		return string(r[:59]) + "…"
-	}
-	return s
 }

@@ -86,7 +86,14 @@ func doctor(f *doctorFlags, c configured, s streams) error {
 	}
 	d := &diagnosis{Config: c.file}
 	for _, v := range c.values {
-		d.Settings = append(d.Settings, settingLine{v.Name, v.Texts, v.From, v.Place})
+		texts := v.Texts
+		if v.Name == "on-finish" {
+			texts = nil
+			for _, t := range v.Texts {
+				texts = append(texts, programOf(t))
+			}
+		}
+		d.Settings = append(d.Settings, settingLine{v.Name, texts, v.From, v.Place})
 	}
 	f.examine(d, c, s)
 	var err error
@@ -105,6 +112,21 @@ func doctor(f *doctorFlags, c configured, s streams) error {
 		return usageError("a run would fail: %s", plural(n, "check failed", "checks failed"))
 	}
 	return nil
+}
+
+// programOf returns what a command of the shell begins with. The rest may hold the address or
+// the token of a chat, which has no business in a log.
+func programOf(command string) string {
+	words := strings.Fields(command)
+	switch {
+	case len(words) == 0:
+		return ""
+	case strings.ContainsAny(words[0], "=:$(") || len(words[0]) > 60:
+		return "…"
+	case len(words) == 1:
+		return words[0]
+	}
+	return words[0] + " …"
 }
 
 func (d *diagnosis) count(status string) (n int) {

@@ -23,6 +23,8 @@ type ingestFlags struct {
 	batch   int
 	format  string
 	now     string
+
+	cpuProfile string
 }
 
 func newIngest(s streams) *cobra.Command {
@@ -61,6 +63,8 @@ next run continues.`,
 	fs.IntVar(&f.batch, "batch-files", 0, "files to commit together at the most")
 	_ = fs.MarkHidden("batch-files") // it is there
 	fs.StringVar(&f.now, "now", "", "the time that the store notes (RFC 3339; default: now)")
+	fs.StringVar(&f.cpuProfile, "cpu-profile", "", "write a CPU profile of the run to this file")
+	_ = fs.MarkHidden("cpu-profile") // it is there
 	return cmd
 }
 
@@ -76,6 +80,13 @@ func (f *ingestFlags) run(ctx context.Context, paths []string, s streams) error 
 		return usageError("--format: %q is not text or json", f.format)
 	case slices.Contains(paths, "-") && slices.Contains(f.policy, "-"):
 		return usageError("standard input cannot be both logs and --policy")
+	}
+	if f.cpuProfile != "" {
+		stop, err := profile(f.cpuProfile)
+		if err != nil {
+			return usageError("--cpu-profile: %v", err)
+		}
+		defer stop()
 	}
 	dir := f.store
 	f.store = "" // the flags below are about reading logs

@@ -3,7 +3,6 @@ package store
 import (
 	"encoding/binary"
 	"slices"
-	"strings"
 
 	"github.com/sgadvise/sgadvise/ingest/flow"
 )
@@ -45,8 +44,8 @@ func newDaysTally(cfg Config) *Tally {
 // for concurrent use.
 func (d *Days) Worker() *DaysWorker {
 	return &DaysWorker{
-		tally: d.tally.Worker(), cuts: d.cuts,
-		names: make(map[part]string), days: make(map[int32]bool), here: make(map[part]uint32),
+		tally: d.tally.Worker(), cuts: d.cuts, series: new(Series),
+		parts: make(map[part]uint32), days: make(map[int32]bool), plains: make(map[plainKey][]uint32),
 	}
 }
 
@@ -55,17 +54,31 @@ type DaysWorker struct {
 	tally *TallyWorker
 	cuts  map[string][]int64
 
-	names map[part]string // names made so far
-	days  map[int32]bool  // days met so far
+	// The parts met so far, by their number among names, which only grow: the tally looks
+	// each up once.
+	parts  map[part]uint32
+	names  []string
+	series *Series
+	days   map[int32]bool // days met so far
 
-	out  Batch
-	here map[part]uint32 // parts of the batch at hand, by their number in out
+	out Batch
 	// The numbers, plus 1, of the parts of the day at hand that hold what starts and ends
-	// there, by interface. It is the way that nearly all records go.
+	// there, by interface. It is the way that nearly all records go. Those of batches of a
+	// series are kept for the next one.
 	plain          []uint32
+	plains         map[plainKey][]uint32
 	dayFrom, dayTo int64
 	hasCuts        []bool // of the interfaces of the batch at hand
 }
+
+// plainKey is a day of the batches of a series.
+type plainKey struct {
+	series *Series
+	day    int64
+}
+
+// maxPlains bounds the days of series that a worker remembers.
+const maxPlains = 1024
 
 // part is what is kept apart of one interface.
 type part struct {
@@ -86,11 +99,10 @@ const (
 
 // Add adds the records of b, and keeps no reference to it.
 func (w *DaysWorker) Add(b *Batch) {
+	numbers := w.out.Interface[:0]
 	w.out = *b
-	w.out.Names = nil
-	w.out.ids, w.out.Series = nil, nil
-	w.out.Interface = make([]uint32, 0, b.Len())
-	clear(w.here)
+	w.out.Interface = slices.Grow(numbers, b.Len())
+	w.out.ids = nil
 	w.dayFrom, w.dayTo = 0, 0
 	w.hasCuts = w.hasCuts[:0]
 	for _, name := range b.Names {
@@ -110,7 +122,34 @@ func (w *DaysWorker) Add(b *Batch) {
 		}
 		w.out.Interface = append(w.out.Interface, n-1)
 	}
+	w.keepPlain(b)
+	w.out.Names, w.out.Series = w.names, w.series
 	w.tally.Add(&w.out)
+}
+
+// openPlain makes day the one at hand, of which plain is.
+func (w *DaysWorker) openPlain(b *Batch, day int64) {
+	w.keepPlain(b)
+	w.dayFrom, w.dayTo = day*secondsPerDay, (day+1)*secondsPerDay
+	known := 0
+	if b.Series != nil {
+		w.plain = w.plains[plainKey{b.Series, day}]
+		known = len(w.plain)
+	}
+	w.plain = slices.Grow(w.plain, max(0, len(b.Names)-known))[:max(known, len(b.Names))]
+	clear(w.plain[known:])
+}
+
+// keepPlain keeps plain for later batches of the series of b.
+func (w *DaysWorker) keepPlain(b *Batch) {
+	if b.Series == nil || w.dayTo == 0 {
+		return
+	}
+	if len(w.plains) >= maxPlains {
+		clear(w.plains)
+	}
+	w.plains[plainKey{b.Series, w.dayFrom / secondsPerDay}] = w.plain
+	w.plain = nil
 }
 
 // slow returns the number of the part of record i of b.
@@ -123,9 +162,7 @@ func (w *DaysWorker) slow(b *Batch, i int) uint32 {
 		if end > first {
 			p.kind |= overMidnight
 		} else if w.dayFrom != first*secondsPerDay || w.dayTo == 0 {
-			w.dayFrom, w.dayTo = first*secondsPerDay, (first+1)*secondsPerDay
-			w.plain = slices.Grow(w.plain[:0], len(b.Names))[:len(b.Names)]
-			clear(w.plain)
+			w.openPlain(b, first)
 		}
 	}
 	if b.Status[i] == flow.StatusOK {
@@ -158,21 +195,16 @@ func (w *DaysWorker) opens(day int32) bool {
 	return true
 }
 
-// number returns the number of p in the batch at hand.
+// number returns the number of p among the names.
 func (w *DaysWorker) number(p part) uint32 {
-	if n, ok := w.here[p]; ok {
-		return n
-	}
-	name, ok := w.names[p]
+	n, ok := w.parts[p]
 	if !ok {
-		p.iface = strings.Clone(p.iface) // it may be a piece of a decoder's block
-		name = p.name()
-		w.names[p] = name
+		name := p.name()
+		n = uint32(len(w.names))
+		w.names = append(w.names, name)
+		p.iface = name[len(name)-len(p.iface):] // the given one may be a piece of a decoder's block
+		w.parts[p] = n
 	}
-	n := uint32(len(w.out.Names))
-	w.out.Names = append(w.out.Names, name)
-	p.iface = name[len(name)-len(p.iface):]
-	w.here[p] = n
 	return n
 }
 

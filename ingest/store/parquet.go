@@ -5,9 +5,6 @@ import (
 	"io"
 
 	"github.com/parquet-go/parquet-go"
-	"github.com/parquet-go/parquet-go/compress/zstd"
-
-	"github.com/sgadvise/sgadvise/ingest/flow"
 )
 
 // fileRow is a row of a segment's file. docs/store.md describes the columns for readers.
@@ -63,10 +60,7 @@ const (
 	numColumns
 )
 
-const (
-	rowsPerGroup = 128 << 10 // they are in memory at once when read
-	writeChunk   = 1 << 10
-)
+const rowsPerGroup = 128 << 10 // they are in memory at once when read
 
 // fileColumns are the names of the columns, as the tags of fileRow have them.
 var fileColumns = [numColumns]string{
@@ -81,62 +75,6 @@ var wordsOf = [numColumns][]string{
 	colAction:    {"-", "ACCEPT", "REJECT"},
 	colClass:     {"no-flags", "opener", "answer", "midlife"},
 	colClient:    {NoClient: "", LocalClient: "local", RemoteClient: "remote"},
-}
-
-// WriteParquet writes the rows of s as a Parquet file. Equal segments give equal bytes.
-func (s *Segment) WriteParquet(out io.Writer) error {
-	w := parquet.NewGenericWriter[fileRow](out, parquet.MaxRowsPerRowGroup(rowsPerGroup),
-		parquet.Compression(&zstd.Codec{Level: zstd.SpeedFastest}), parquet.CreatedBy("sgadvise", "", ""), parquet.DataPageStatistics(false))
-	rows := make([]fileRow, 0, writeChunk)
-	texts := make(map[flow.Addr]string)
-	text := func(a flow.Addr) string {
-		if !a.IsValid() {
-			return ""
-		}
-		s, ok := texts[a]
-		if !ok {
-			if len(texts) >= 1<<16 {
-				clear(texts)
-			}
-			s = a.String()
-			texts[a] = s
-		}
-		return s
-	}
-	err := s.each(func(name string, k *Kept) error {
-		f := fileRow{
-			Interface: name, Direction: wordsOf[colDirection][k.Side], Protocol: uint8(k.Proto), Local: text(k.Local), Remote: text(k.Remote),
-			LocalPort: k.LocalPort, RemotePort: k.RemotePort, Action: wordsOf[colAction][k.Action], Class: wordsOf[colClass][k.Class],
-			Client: wordsOf[colClient][k.Client], PortHi: k.PortHi, Flags: uint16(k.Flags),
-			Records: k.Records, Packets: k.Packets, Bytes: k.Bytes, First: k.First, Last: k.Last, Over: k.Over,
-			Src: text(k.Src), Dst: text(k.Dst),
-		}
-		switch k.Client {
-		case LocalClient:
-			f.LocalPort = k.PortLo
-		case RemoteClient:
-			f.RemotePort = k.PortLo
-		}
-		if k.Client != NoClient && k.PortBits != bitsOf(k.PortLo, k.PortHi) {
-			f.PortBits = k.PortBits
-		}
-		if s.Day == OddDay {
-			f.Days = k.Days
-		}
-		if rows = append(rows, f); len(rows) < writeChunk {
-			return nil
-		}
-		_, err := w.Write(rows)
-		rows = rows[:0]
-		return err
-	})
-	if err == nil {
-		_, err = w.Write(rows)
-	}
-	if err != nil {
-		return err
-	}
-	return w.Close()
 }
 
 // bitsOf returns the PortBits of a row that saw these two ports only.

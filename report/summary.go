@@ -205,6 +205,7 @@ func notes(r *Report, in Input) []string {
 	copies, twice := overlaps(r, in)
 	say(copies > 0, "%s of the logs %s the same content as another: numbers of records count it again, hits do not.", plural(copies, "file"), has(copies))
 	say(twice > 0, "%s under more than one flow log: numbers of records may count traffic again, hits do not.", isAre(twice, "interface"))
+	out = append(out, twiceNotes(in)...)
 	for _, m := range r.Coverage.Missing {
 		say(true, "%s: %s.", m.What, strings.TrimSuffix(m.Effect, "."))
 	}

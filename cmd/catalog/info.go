@@ -46,6 +46,7 @@ type InterfaceInfo struct {
 	To        string   `json:"to"`
 	Records   uint64   `json:"records"`
 	SkipData  uint64   `json:"skipdata"`
+	Twice     []string `json:"twice"`   // days on which every accepted, or every refused, record came an even number of times
 	Missing   []string `json:"missing"` // days between the first and the last of the store without any record
 }
 
@@ -115,6 +116,7 @@ func (out *Info) addSegments(segs []segment) {
 		info     InterfaceInfo
 		from, to int64
 		days     map[int32]bool
+		prints   []store.Print
 	}
 	ifaces := make(map[string]*seen)
 	first, last := int32(store.OddDay), int32(store.OddDay)
@@ -141,7 +143,7 @@ func (out *Info) addSegments(segs []segment) {
 			c := &g.coverage[j]
 			x := ifaces[c.Interface]
 			if x == nil {
-				x = &seen{info: InterfaceInfo{Interface: c.Interface, Missing: []string{}}, from: c.From, to: c.To, days: make(map[int32]bool)}
+				x = &seen{info: InterfaceInfo{Interface: c.Interface, Missing: []string{}, Twice: []string{}}, from: c.From, to: c.To, days: make(map[int32]bool)}
 				ifaces[c.Interface] = x
 			}
 			x.from, x.to = min(x.from, c.From), max(x.to, c.To)
@@ -150,6 +152,7 @@ func (out *Info) addSegments(segs []segment) {
 			for _, d := range c.Days {
 				x.days[d] = true
 			}
+			x.prints = append(x.prints, c.Prints...)
 		}
 	}
 	if first != store.OddDay {
@@ -161,6 +164,9 @@ func (out *Info) addSegments(segs []segment) {
 			if !x.days[d] {
 				x.info.Missing = append(x.info.Missing, dayText(d))
 			}
+		}
+		for _, d := range store.Twice(x.prints) {
+			x.info.Twice = append(x.info.Twice, dayText(d))
 		}
 		out.Interfaces = append(out.Interfaces, x.info)
 	}

@@ -166,7 +166,7 @@ func readCoverage(ctx context.Context, q querier, segs []segment) error {
 	for i := range segs {
 		at[segs[i].id] = &segs[i]
 	}
-	rows, err := q.QueryContext(ctx, "SELECT segment, interface, next_day, first, last, records, nodata, skipdata, unsupported, days, skips FROM coverage")
+	rows, err := q.QueryContext(ctx, "SELECT segment, interface, next_day, first, last, records, nodata, skipdata, unsupported, days, skips, prints FROM coverage")
 	if err != nil {
 		return err
 	}
@@ -175,12 +175,15 @@ func readCoverage(ctx context.Context, q querier, segs []segment) error {
 	for rows.Next() {
 		var id int64
 		var c store.DayCoverage
-		var days, skips string
-		if err := rows.Scan(&id, &c.Interface, &c.Over, &c.From, &c.To, &c.Records, &c.NoData, &c.SkipRows, &c.Unsupported, &days, &skips); err != nil {
+		var days, skips, prints string
+		if err := rows.Scan(&id, &c.Interface, &c.Over, &c.From, &c.To, &c.Records, &c.NoData, &c.SkipRows, &c.Unsupported, &days, &skips, &prints); err != nil {
 			return err
 		}
 		if c.Days, err = parseDays(days); err == nil {
 			c.Skips, err = parseSkips(skips)
+		}
+		if err == nil {
+			c.Prints, err = parsePrints(prints)
 		}
 		if err != nil {
 			return fmt.Errorf("coverage of segment %d: %w", id, err)

@@ -17,7 +17,7 @@ const (
 	catalogFile  = "catalog.sqlite"
 	segmentsDir  = "segments"
 	lockFile     = "lock"
-	schemaNumber = 1
+	schemaNumber = 2
 )
 
 // schema makes the tables of an empty catalogue. docs/store.md describes them for readers.
@@ -46,7 +46,7 @@ CREATE INDEX segment_batches_batch ON segment_batches(batch);
 CREATE TABLE coverage (
 	segment INTEGER NOT NULL REFERENCES segments(id), interface TEXT NOT NULL, next_day INTEGER NOT NULL,
 	first INTEGER NOT NULL, last INTEGER NOT NULL, records INTEGER NOT NULL, nodata INTEGER NOT NULL, skipdata INTEGER NOT NULL,
-	unsupported INTEGER NOT NULL, days TEXT NOT NULL, skips TEXT NOT NULL, PRIMARY KEY (segment, interface, next_day)
+	unsupported INTEGER NOT NULL, days TEXT NOT NULL, skips TEXT NOT NULL, prints TEXT NOT NULL, PRIMARY KEY (segment, interface, next_day)
 ) WITHOUT ROWID;
 `
 
@@ -94,7 +94,7 @@ func checkSchema(ctx context.Context, db *sql.DB, create bool) error {
 	case version == schemaNumber:
 		return nil
 	case version != 0:
-		return fmt.Errorf("the store has version %d, this program reads version %d", version, schemaNumber)
+		return fmt.Errorf("the store has version %d, this program reads version %d: make a new one from the logs with ingest", version, schemaNumber)
 	case !create:
 		return errors.New("the store is empty: its first run was cut off; run ingest again")
 	}

@@ -232,8 +232,8 @@ func addSegments(ctx context.Context, q querier, list []segment, batches []int64
 }
 
 func addCoverage(ctx context.Context, q querier, g *segment) error {
-	const insert = `INSERT INTO coverage (segment, interface, next_day, first, last, records, nodata, skipdata, unsupported, days, skips)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	const insert = `INSERT INTO coverage (segment, interface, next_day, first, last, records, nodata, skipdata, unsupported, days, skips, prints)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	for i := range g.coverage {
 		c := &g.coverage[i]
 		days, err := json.Marshal(c.Days)
@@ -248,10 +248,38 @@ func addCoverage(ctx context.Context, q querier, g *segment) error {
 		if err != nil {
 			return err
 		}
-		_, err = q.ExecContext(ctx, insert, g.id, c.Interface, c.Over, c.From, c.To, int64(c.Records), int64(c.NoData), int64(c.SkipRows), int64(c.Unsupported), string(days), string(gaps))
+		prints, err := json.Marshal(packPrints(c.Prints))
+		if err != nil {
+			return err
+		}
+		_, err = q.ExecContext(ctx, insert, g.id, c.Interface, c.Over, c.From, c.To, int64(c.Records), int64(c.NoData), int64(c.SkipRows), int64(c.Unsupported), string(days), string(gaps), string(prints))
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// packPrints writes prints as numbers: day, 1 if refused, records, and the bits of the sum.
+func packPrints(list []store.Print) [][4]int64 {
+	out := make([][4]int64, len(list))
+	for i, p := range list {
+		out[i] = [4]int64{int64(p.Day), 0, int64(p.Records), int64(p.Sum)}
+		if p.Reject {
+			out[i][1] = 1
+		}
+	}
+	return out
+}
+
+func parsePrints(text string) ([]store.Print, error) {
+	var list [][4]int64
+	if err := json.Unmarshal([]byte(text), &list); err != nil {
+		return nil, err
+	}
+	var out []store.Print
+	for _, v := range list {
+		out = append(out, store.Print{Day: int32(v[0]), Reject: v[1] != 0, Records: uint64(v[2]), Sum: uint64(v[3])})
+	}
+	return out, nil
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"runtime"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -129,6 +130,20 @@ func (f *storeFlags) info(ctx context.Context, st *catalog.Store, w io.Writer) e
 	row("interfaces", "%d", len(x.Interfaces))
 	for _, r := range x.LastRuns {
 		row("last run", "%s at %s, %s, %s%s", printable(r.Command), r.At, plural(r.Files, "file", "files"), plural(int(r.Records), "record", "records"), note(r.Note))
+	}
+	twice, days := []string{}, 0
+	for _, i := range x.Interfaces {
+		if len(i.Twice) > 0 {
+			twice = append(twice, printable(i.Interface))
+			days += len(i.Twice)
+		}
+	}
+	if n := len(twice); n > 0 {
+		text := strings.Join(twice[:min(n, maxGaps)], ", ")
+		if n > maxGaps {
+			text += fmt.Sprintf(" and %d more; --format json names all", n-maxGaps)
+		}
+		row("twice", "every record of %s is there twice, as of two flow logs of the same traffic: %s", plural(days, "interface day", "interface days"), text)
 	}
 	gaps := 0
 	for _, i := range x.Interfaces {

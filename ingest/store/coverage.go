@@ -30,6 +30,8 @@ type sightings struct {
 	days     []int32 // ascending
 	skips    []Span  // the first merged are sorted and apart
 	merged   int
+	prints   []Print // by day and verdict
+	printAt  int     // the one that was met last
 
 	// The whole day that was marked last, which is nearly always the next one.
 	dayFrom, dayTo int64
@@ -117,6 +119,7 @@ func (s *sightings) add(o *sightings) {
 	slices.Sort(s.days)
 	s.days = slices.Compact(s.days)
 	s.skips = append(s.skips, o.skips...)
+	s.prints = mergePrints(append(s.prints, o.prints...))
 }
 
 // coverage returns what is known of the interface name. It takes over s.
@@ -124,6 +127,6 @@ func (s *sightings) coverage(name string) Coverage {
 	s.mergeSkips()
 	return Coverage{
 		Interface: name, From: s.from, To: s.to, Records: s.records, NoData: s.noData,
-		Days: s.days, Skips: s.skips, SkipRows: s.skipRows,
+		Days: s.days, Skips: s.skips, SkipRows: s.skipRows, Prints: s.prints,
 	}
 }

@@ -169,6 +169,7 @@ func oracle(cfg Config, recs []flow.Record) contents {
 		}
 		slices.Sort(v.Days)
 		v.Skips = joinSpans(v.Skips)
+		v.Prints = printsOf(cfg, recs, name)
 		d.Coverage = append(d.Coverage, *v)
 	}
 	for k, o := range rows {

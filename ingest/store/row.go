@@ -68,6 +68,7 @@ type Coverage struct {
 	Days      []int32 // Unix days with any row except SKIPDATA, ascending; those outside 0 to 65535 count as the nearest
 	Skips     []Span  // SKIPDATA intervals, sorted; merged where they overlap or follow each other without a second between
 	SkipRows  uint64
+	Prints    []Print // of the records of flows, by day and verdict; see Twice
 }
 
 // Span is a closed interval of Unix seconds.

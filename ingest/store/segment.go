@@ -108,7 +108,7 @@ func b2i(b bool) int {
 // sightings is the inverse of sightings.coverage. It shares the slices of c.
 func (c *Coverage) sightings() *sightings {
 	return &sightings{
-		from: c.From, to: c.To, records: c.Records, noData: c.NoData, skipRows: c.SkipRows, days: c.Days, skips: slices.Clone(c.Skips),
+		from: c.From, to: c.To, records: c.Records, noData: c.NoData, skipRows: c.SkipRows, days: c.Days, skips: slices.Clone(c.Skips), prints: slices.Clone(c.Prints),
 	}
 }
 

@@ -276,6 +276,7 @@ func (w *TallyWorker) read(b *Batch, from, end int) {
 		switch b.Status[i] {
 		case flow.StatusOK:
 			s.mark(start, last)
+			s.print(b, i)
 			if s.cuts != nil {
 				id = w.era(id, s.cuts, start, last)
 			}

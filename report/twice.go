@@ -35,7 +35,7 @@ func twiceNotes(in Input) []string {
 	if len(names) == 0 {
 		return nil
 	}
-	note := fmt.Sprintf("Two flow logs, or two copies of one, record the same traffic: on %d of %s with traffic every record of a day is there twice, or another even number of times (%s; %s in all, the first %s). Numbers of records, packets and bytes count it each time, hits do not.",
+	note := fmt.Sprintf("Two flow logs, or two copies of one, record the same traffic: on %d of %s with traffic every accepted, or every refused, record of a day is there twice, or another even number of times (%s; %s in all, the first %s). Numbers of records, packets and bytes count it each time, hits do not.",
 		len(names), plural(all, "interface"), someOf(names), plural(days, "day"), time.Unix(int64(first)*daySeconds, 0).UTC().Format(time.DateOnly))
 	if logs := flowLogs(in.Logs); len(logs) > 1 {
 		note += fmt.Sprintf(" The files are of the flow logs %s.", someOf(logs))

@@ -143,7 +143,7 @@ func (f *storeFlags) info(ctx context.Context, st *catalog.Store, w io.Writer) e
 		if n > maxGaps {
 			text += fmt.Sprintf(" and %d more; --format json names all", n-maxGaps)
 		}
-		row("twice", "every record of %s is there twice, as of two flow logs of the same traffic: %s", plural(days, "interface day", "interface days"), text)
+		row("twice", "every accepted, or every refused, record of %s is there twice, as of two flow logs of the same traffic: %s", plural(days, "interface day", "interface days"), text)
 	}
 	gaps := 0
 	for _, i := range x.Interfaces {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -467,6 +468,58 @@ func TestRotatedFileIsNotReplaced(t *testing.T) {
 	put(t, w.log("flow.log"), lines(3, 2, 30))
 	if d := gocmp.Diff([]string{"new flow.log", "duplicate flow.log.1.gz of flow.log", "duplicate flow.log.2.gz of flow.log.1.gz"}, w.ingest()); d != "" {
 		t.Error(d)
+	}
+}
+
+func TestStoreWhoseMakingWasCutOffIsMade(t *testing.T) {
+	w := newWorld(t)
+	put(t, w.log("a.log"), lines(1, 0, 30))
+	put(t, filepath.Join(w.dir, catalogFile), "") // as when the disk was full
+	if w.open().Exists() {
+		t.Error("there is something to read")
+	}
+	w.ingest()
+	w.holds()
+}
+
+func TestDamagedCatalogueIsSaid(t *testing.T) {
+	w := newWorld(t)
+	put(t, filepath.Join(w.dir, catalogFile), "not a database at all\n")
+	_, err := Open(context.Background(), w.dir)
+	if err == nil || !strings.Contains(err.Error(), catalogFile) || !strings.Contains(err.Error(), "make a new one from the logs") {
+		t.Error(err)
+	}
+	other := newWorld(t)
+	if err := os.MkdirAll(other.dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("sqlite", filepath.Join(other.dir, catalogFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Exec("CREATE TABLE notes (text)"); err != nil {
+		t.Fatal(err)
+	}
+	db.Close()
+	if _, err := Open(context.Background(), other.dir); err == nil || !strings.Contains(err.Error(), "another program") {
+		t.Error(err)
+	}
+}
+
+func TestLostSegmentIsSaid(t *testing.T) {
+	w := newWorld(t)
+	put(t, w.log("a.log"), lines(1, 0, 30))
+	w.ingest()
+	for _, names := range w.segments() {
+		if err := os.Remove(filepath.Join(w.dir, segmentsDir, names[0])); err != nil {
+			t.Fatal(err)
+		}
+		break
+	}
+	_, _, err := w.open().Load(context.Background(), config)
+	var damaged *DamagedError
+	if !errors.As(err, &damaged) || !strings.Contains(err.Error(), "--rebuild") {
+		t.Error(err)
 	}
 }
 

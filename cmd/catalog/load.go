@@ -50,8 +50,17 @@ func (s *Store) Load(ctx context.Context, cfg store.Config) (*store.Connections,
 		if errors.Is(err, fs.ErrNotExist) && attempt < 5 {
 			continue
 		}
-		return c, r, err
+		return c, r, damagedCatalogue(lostSegment(err))
 	}
+}
+
+// lostSegment says of a segment that is not there what to do about it.
+func lostSegment(err error) error {
+	var e *fs.PathError
+	if errors.Is(err, fs.ErrNotExist) && errors.As(err, &e) {
+		return &DamagedError{e.Path, errors.New("the file is gone")}
+	}
+	return err
 }
 
 func (s *Store) load(ctx context.Context, cfg store.Config) (*store.Connections, *ingest.Report, error) {

@@ -10,7 +10,8 @@ import (
 	"os"
 	"path/filepath"
 
-	_ "modernc.org/sqlite" // the driver
+	"modernc.org/sqlite" // and the driver
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 const (
@@ -77,11 +78,34 @@ func openDB(ctx context.Context, dir string, create bool) (*sql.DB, error) {
 		return nil, err
 	}
 	db.SetMaxOpenConns(1)
-	if err := checkSchema(ctx, db, create); err != nil {
+	err = checkSchema(ctx, db, create)
+	if errors.Is(err, errEmpty) {
+		err = &NoStoreError{Dir: dir}
+	} else if err != nil {
+		err = fmt.Errorf("%s: %w", path, damagedCatalogue(err))
+	}
+	if err != nil {
 		db.Close()
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, err
 	}
 	return db, nil
+}
+
+// errEmpty says that a catalogue has no tables: the run that was to make it was cut off, and
+// the next one will.
+var errEmpty = errors.New("the catalogue is empty")
+
+// damagedCatalogue says what to do about an error of SQLite that means damage.
+func damagedCatalogue(err error) error {
+	var e *sqlite.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	switch e.Code() & 0xff {
+	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
+		return fmt.Errorf("%w: the catalogue is damaged; restore the store, or make a new one from the logs", err)
+	}
+	return err
 }
 
 // checkSchema makes the tables if there are none.
@@ -95,8 +119,16 @@ func checkSchema(ctx context.Context, db *sql.DB, create bool) error {
 		return nil
 	case version != 0:
 		return fmt.Errorf("the store has version %d, this program reads version %d: make a new one from the logs with ingest", version, schemaNumber)
+	}
+	var tables int
+	if err := db.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_master").Scan(&tables); err != nil {
+		return err
+	}
+	switch {
+	case tables > 0:
+		return errors.New("it is the database of another program")
 	case !create:
-		return errors.New("the store is empty: its first run was cut off; run ingest again")
+		return errEmpty
 	}
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {

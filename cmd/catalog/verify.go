@@ -53,7 +53,7 @@ func (s *Store) Verify(ctx context.Context) (*Verified, error) {
 		}
 		named[g.name] = true
 		if err := s.verifySegment(g); err != nil {
-			out.Problems = append(out.Problems, err.Error())
+			out.Problems = append(out.Problems, lostSegment(err).Error())
 			continue
 		}
 		out.Segments++

@@ -138,12 +138,17 @@ func (k Kind) check(text string) error {
 			return fmt.Errorf("%q is neither true nor false", text)
 		}
 	case Dated:
-		if at, path, ok := strings.Cut(text, "="); !ok || at == "" || path == "" {
+		at, path, ok := strings.Cut(text, "=")
+		if !ok || at == "" || path == "" {
 			return fmt.Errorf("%q is not TIME=PATH", text)
 		}
+		return Path.check(path)
 	case Path, Paths:
 		if text == "" {
 			return fmt.Errorf("an empty path")
+		}
+		if text == "~" || strings.HasPrefix(text, "~/") { // a folder of that name would be made
+			return fmt.Errorf("%q: only a shell knows what ~ is: write the path out", text)
 		}
 	}
 	return nil

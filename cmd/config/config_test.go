@@ -121,6 +121,8 @@ func TestMistakesNameTheirLine(t *testing.T) {
 		{"logs:\n  - a\n  - b: c\n", "f.yaml:3: logs: it needs a value (list of paths)"},
 		{"logs:\n  - a\n  -\n", "f.yaml:3: logs: it needs a value (list of paths)"},
 		{"logs: ''\n", "f.yaml:1: logs: an empty path"},
+		{"mode: tidy\nstore: ~/days\n", `f.yaml:2: store: "~/days": only a shell knows what ~ is: write the path out`},
+		{"policy-at: 2026-01-01=~/old\n", `f.yaml:1: policy-at: "~/old": only a shell knows what ~ is: write the path out`},
 		{"policy-at: old\n", `f.yaml:1: policy-at: "old" is not TIME=PATH`},
 		{"- a\n- b\n", `f.yaml:1: it is not a list of settings, as in "mode: tidy"`},
 		{"tidy\n", `f.yaml:1: it is not a list of settings, as in "mode: tidy"`},

@@ -200,7 +200,11 @@ func (f *doctorFlags) examineStore(d *diagnosis) {
 		d.add("store", statusFail, "%s: %v", dir, err)
 		return
 	}
-	d.add("store", statusOK, "%s to %s, %s of %s, %s", info.From, info.To, plural(int(info.Records), "record", "records"), plural(info.Files, "file", "files"), size(info.Bytes))
+	if info.From == "" {
+		d.add("store", statusOK, "%s has no day of records yet", dir)
+	} else {
+		d.add("store", statusOK, "%s to %s, %s of %s, %s", info.From, info.To, plural(int(info.Records), "record", "records"), plural(info.Files, "file", "files"), size(info.Bytes))
+	}
 	if len(f.sources) > 0 {
 		examineFolder(d, "store", dir)
 		examineLock(d, filepath.Join(dir, catalog.LockFile))

@@ -64,13 +64,22 @@ func (p *pipeline) skip(f *fileState, s *source, layout *flowlog.Layout, buffer 
 	if left == 0 {
 		return layout, line, nil
 	}
-	text := bufio.NewReaderSize(io.LimitReader(s.text, left-s.dropped), len(buffer))
+	front := io.LimitReader(s.text, left-s.dropped)
+	want, sum := p.opt.SkipDigest[f.Path], sha256.New()
+	if want != "" {
+		io.WriteString(sum, byteOrderMark[:s.dropped])
+		front = io.TeeReader(front, sum)
+	}
+	text := bufio.NewReaderSize(front, len(buffer))
 	for p.wanted(f.index) {
 		// Whole lines; a line longer than the buffer names no fields.
 		head, err := text.Peek(len(buffer))
 		if len(head) == 0 {
 			if err != io.EOF {
 				return nil, 0, atLine(line, err)
+			}
+			if want != "" && want != fmt.Sprintf("sha256:%x", sum.Sum(nil)) {
+				return nil, 0, errors.New("it was replaced by another file while it was read; run again")
 			}
 			return layout, line, nil
 		}

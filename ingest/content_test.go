@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -108,6 +109,11 @@ func TestSkipGivesTheRowsAfterIt(t *testing.T) {
 					}
 					opt := opt
 					opt.Skip = map[string]int64{path: int64(cut + 1)}
+					opt.SkipDigest = map[string]string{path: fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(text[:cut])))}
+					if _, _, err := readRows([]string{path}, opt); err == nil || !strings.Contains(err.Error(), "replaced by another file while it was read") {
+						t.Errorf("%s, %s, cut at %d: another file: %v", name, file, cut, err)
+					}
+					opt.SkipDigest[path] = fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(text[:cut+1])))
 					after, tail, err := readRows([]string{path}, opt)
 					if err != nil {
 						t.Fatal(err)

@@ -36,9 +36,11 @@ type Options struct {
 	// Contents asks for the Content of each file.
 	Contents bool
 	// Skip gives, by path, how many bytes at the front of the decompressed text were read
-	// before, and end a line. They give no rows, only the layout of what follows. The
-	// caller knows that they are the same bytes; see [ContentOf].
-	Skip map[string]int64
+	// before, and end a line. They give no rows, only the layout of what follows. See
+	// [ContentOf]. SkipDigest gives their digest, if it is known: a file that begins with
+	// other bytes by now cannot be used.
+	Skip       map[string]int64
+	SkipDigest map[string]string
 	// Stop, once closed, keeps further files from being begun. Those under way are read
 	// to their end, and the Report has the files that were read.
 	Stop <-chan struct{}

@@ -17,7 +17,7 @@ import (
 
 // Options say how to add logs to a store.
 type Options struct {
-	// Reading says how to read logs. Its Contents, Skip and Stop are not used.
+	// Reading says how to read logs. Its Contents, Skip, SkipDigest and Stop are not used.
 	Reading ingest.Options
 	// Config is what the present policy tells apart: PortBounds and Cuts. The store keeps
 	// rows so that this policy, and all that it was told of before, can be replayed.
@@ -285,7 +285,7 @@ func (in *intake) committed(done []*job) {
 // read reads the jobs into w. When ctx ends, no further file is begun.
 func (in *intake) read(ctx context.Context, batch []*job, w *writer) (*ingest.Report, error) {
 	opt := in.opt.Reading
-	opt.Contents, opt.Skip = true, map[string]int64{}
+	opt.Contents, opt.Skip, opt.SkipDigest = true, map[string]int64{}, map[string]string{}
 	if opt.MaxBadRows >= 0 && !opt.Strict {
 		opt.MaxBadRows = max(0, opt.MaxBadRows-int64(in.report.Malformed))
 	}
@@ -293,7 +293,7 @@ func (in *intake) read(ctx context.Context, batch []*job, w *writer) (*ingest.Re
 	for _, j := range batch {
 		paths = append(paths, j.path)
 		if j.skip > 0 {
-			opt.Skip[j.path] = j.skip
+			opt.Skip[j.path], opt.SkipDigest[j.path] = j.skip, j.old.read.Content.Digest
 		}
 	}
 	before := in.progress

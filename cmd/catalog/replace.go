@@ -329,7 +329,7 @@ func (in *intake) reopen(how string) (ingest.Options, error) {
 	opt := in.opt.Reading
 	r, err := parseReading(how)
 	opt.LogFormat, opt.Columns, opt.LogFormats = r.LogFormat, r.Columns, nil
-	opt.Contents, opt.Skip, opt.Stop, opt.Progress = true, nil, nil, nil
+	opt.Contents, opt.Skip, opt.SkipDigest, opt.Stop, opt.Progress = true, nil, nil, nil, nil
 	opt.Strict, opt.MaxBadRows = false, -1 // they were taken before
 	return opt, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"io"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -70,6 +71,31 @@ func TestPrefixOfAGrownFileIsThatOfTheOldOne(t *testing.T) {
 	}
 	if _, prefix, err := ContentOf(filepath.Join(dir, "old.log"), was.Bytes+1); err != nil || prefix != "" {
 		t.Errorf("prefix longer than the file: %q, %v", prefix, err)
+	}
+}
+
+// growing is a file to which a line is written each time that its end is reached.
+type growing struct{ lines []string }
+
+func (g *growing) Read(p []byte) (int, error) {
+	if len(g.lines) == 0 || g.lines[0] == "" {
+		g.lines = g.lines[min(1, len(g.lines)):]
+		return 0, io.EOF
+	}
+	n := copy(p, g.lines[0])
+	g.lines[0] = g.lines[0][n:]
+	return n, nil
+}
+
+func TestContentIsThatOfTheRowsThatWereRead(t *testing.T) {
+	first := header + "\n" + rowAt(1418530010)
+	opt := Options{MaxBadRows: -1, Contents: true, Stdin: &growing{[]string{first, rowAt(1418530070), rowAt(1418530130)}}}
+	rows, report, err := readRows([]string{"-"}, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := report.Files[0].Content; len(rows) != 1 || got.Bytes != int64(len(first)) || got.Digest != fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(first))) {
+		t.Errorf("%d rows, content %+v; one row of %d bytes was there", len(rows), got, len(first))
 	}
 }
 

@@ -75,10 +75,17 @@ type rawReader struct {
 	last  byte
 	total *atomic.Int64 // of all files, for progress
 	err   error         // other than io.EOF: the file could not be read
+	ended bool
 }
 
+// Read ends for good at the first end of the file: what is written to it from then on would
+// be in the digest and not among the rows.
 func (r *rawReader) Read(p []byte) (int, error) {
+	if r.ended {
+		return 0, io.EOF
+	}
 	n, err := r.r.Read(p)
+	r.ended = err == io.EOF
 	r.sum.Write(p[:n])
 	r.bytes += int64(n)
 	r.total.Add(int64(n))

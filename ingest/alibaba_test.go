@@ -251,7 +251,7 @@ func TestAlibabaTrap26LostRecordsAreAGap(t *testing.T) {
 			continue
 		}
 		got := coverage[0]
-		want := store.Coverage{Interface: "eni-1", From: 1777593600, To: 1777700600, Records: 3, NoData: 1, Days: got.Days,
+		want := store.Coverage{Interface: "eni-1", From: 1777593600, To: 1777700600, Records: 3, NoData: 1, Days: got.Days, Prints: got.Prints,
 			Skips: []store.Span{{From: 1777600000, To: 1777600600}}, SkipRows: 1}
 		if d := gocmp.Diff(want, got); d != "" {
 			t.Errorf("%s:\n%s", name, d)

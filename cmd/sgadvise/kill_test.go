@@ -147,6 +147,8 @@ func TestStoreOutlivesBeingKilled(t *testing.T) {
 			took := time.Since(began)
 			for range 6 {
 				cmd := w.command(append(step.args, broken)...)
+				var said bytes.Buffer
+				cmd.Stderr = &said
 				if err := cmd.Start(); err != nil {
 					t.Fatal(err)
 				}
@@ -164,7 +166,7 @@ func TestStoreOutlivesBeingKilled(t *testing.T) {
 					}
 				case step.args[0] == "store" && exit.ExitCode() == exitInput: // compact before there is a store
 				default:
-					t.Fatalf("round %d, sgadvise %q: %v", round, step.args, err)
+					t.Fatalf("round %d, sgadvise %q: %v\n%s", round, step.args, err, &said)
 				}
 			}
 			w.run(append(step.args, broken)...)

@@ -64,6 +64,11 @@ func configure(cmd *cobra.Command, s streams) error {
 		return &exitError{code: exitUsage, cause: err}
 	}
 	cmd.SetContext(context.WithValue(cmd.Context(), configuredKey{}, c))
+	if cmd.Name() != "doctor" && !c.quiet() {
+		for _, name := range config.Unknown(os.Environ()) {
+			fmt.Fprintf(s.err, "sgadvise: warning: %s in the environment is no setting\n", name)
+		}
+	}
 	told := flag.Changed || cmd.Name() == "doctor" // which says more of it
 	if !told && c.uses(config.FromFile) && !c.quiet() {
 		fmt.Fprintf(s.err, "sgadvise: settings of %s\n", name)

@@ -42,7 +42,7 @@ func (e *BoundsError) Error() string {
 type OddError struct{ Records uint64 }
 
 func (e *OddError) Error() string {
-	return fmt.Sprintf("%d records last longer than a day or are of no plausible year: which of them lie in the window is not kept", e.Records)
+	return fmt.Sprintf("records that last longer than a day, or are of no plausible year: %d; which of them lie in the window is not kept", e.Records)
 }
 
 // NewRestorer returns an empty Restorer. It keeps cfg as NewTally does. The error is about

@@ -58,7 +58,7 @@ func (f *inputFlags) registerLayout(fs *pflag.FlagSet) {
 
 // registerRows defines how many rows to keep.
 func (f *inputFlags) registerRows(fs *pflag.FlagSet) {
-	fs.IntVar(&f.exactRows, "exact-rows", 2e6, "distinct connections to keep apart; beyond, those of the busiest services are rolled up; 0: no limit")
+	fs.IntVar(&f.exactRows, "exact-rows", 4e6, "distinct connections to keep apart; beyond, those of the busiest services are rolled up; 0: no limit")
 }
 
 // registerReading defines how to read them.

@@ -8,7 +8,6 @@ import (
 	"io"
 	"slices"
 
-	"github.com/klauspost/compress/snappy"
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/encoding/rle"
 	"github.com/parquet-go/parquet-go/format"
@@ -301,24 +300,13 @@ func (u *unpacker) decompress(codec format.CompressionCodec, stored []byte, most
 	case format.Gzip:
 		u.buf, err = u.gzip.Append(u.buf[:0], stored, most)
 	case format.Snappy:
-		var n int
-		if n, err = snappy.DecodedLen(stored); err != nil {
-			break
-		}
-		if n > most {
-			return nil, errExpands
-		}
-		if n > maxSnappy*len(stored) {
-			return nil, snappy.ErrCorrupt
-		}
-		u.buf = slices.Grow(u.buf[:0], n+unpackSlack)
-		u.buf, err = snappy.Decode(u.buf[:n], stored)
+		u.buf, err = unsnappy(u.buf, stored, most)
 	default:
 		u.buf = slices.Grow(u.buf[:0], min(most, maxBelieved)+unpackSlack)
 		u.buf, err = parquet.LookupCompressionCodec(codec).Decode(u.buf[:0], stored)
 	}
 	switch {
-	case err == inflate.ErrTooLong || err == nil && len(u.buf) > most:
+	case err == inflate.ErrTooLong || err == errExpands || err == nil && len(u.buf) > most:
 		return nil, errExpands
 	case err != nil:
 		return nil, fmt.Errorf("decompressing a page: %w", err)
@@ -326,10 +314,8 @@ func (u *unpacker) decompress(codec format.CompressionCodec, stored []byte, most
 	return u.buf, nil
 }
 
-const (
-	maxSnappy   = 22      // bytes that one of snappy data can stand for: three of them copy 64
-	maxBelieved = 8 << 20 // bytes for which memory is had before they are seen
-)
+// maxBelieved is for how many bytes memory is had before they are seen.
+const maxBelieved = 8 << 20
 
 // parquetValues are the values of a page or dictionary; one of the slices is set.
 type parquetValues struct {

@@ -99,6 +99,9 @@ func NewHistory(p Past) *History {
 	if p.Lost != 0 {
 		h.lost = p.Lost
 	}
+	if h.IsFlat() {
+		return h // every interface has the one era of the present
+	}
 	h.findMembers()
 	h.settleMembers()
 	shared := make(map[string]*eras)

@@ -242,11 +242,16 @@ func (s *Snapshot) Seal() error {
 		s.members[g] = slices.Compact(m)
 	}
 
-	s.rules, s.byRef = nil, make(map[Ref]int)
+	n := 0
+	for i := range s.Groups {
+		n += len(s.Groups[i].Rules)
+	}
+	for i := range s.ACLs {
+		n += len(s.ACLs[i].Rules)
+	}
+	s.rules, s.byRef = make([]*Rule, 0, n), make(map[Ref]int, n)
 	add := func(rs []Rule) {
-		slices.SortStableFunc(rs, func(a, b Rule) int {
-			return cmp.Or(cmp.Compare(a.Direction, b.Direction), cmp.Compare(a.Rank, b.Rank), a.Ref.Compare(b.Ref))
-		})
+		sortRules(rs)
 		for i := range rs {
 			if _, dup := s.byRef[rs[i].Ref]; dup && err == nil {
 				err = fmt.Errorf("rule %s occurs twice", rs[i].Ref)
@@ -262,6 +267,26 @@ func (s *Snapshot) Seal() error {
 		add(s.ACLs[i].Rules)
 	}
 	return err
+}
+
+// sortRules orders rules as they are applied. It moves each but once: rules are large.
+func sortRules(rs []Rule) {
+	order := make([]int, len(rs))
+	for i := range rs {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(i, j int) int {
+		a, b := &rs[i], &rs[j]
+		return cmp.Or(cmp.Compare(a.Direction, b.Direction), cmp.Compare(a.Rank, b.Rank), a.Ref.Compare(b.Ref), cmp.Compare(i, j))
+	})
+	if slices.IsSorted(order) {
+		return
+	}
+	out := make([]Rule, len(rs))
+	for to, from := range order {
+		out[to] = rs[from]
+	}
+	copy(rs, out)
 }
 
 // ComparePrefix orders prefixes by address, IPv4 first, then by length.

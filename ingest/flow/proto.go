@@ -18,6 +18,11 @@ var protoNames = map[Proto]string{
 	47: "gre", 50: "esp", 51: "ah", 58: "icmpv6", 89: "ospf", 132: "sctp",
 }
 
+var protoByName = map[string]Proto{
+	"icmp": 1, "igmp": 2, "ipip": 4, "tcp": 6, "udp": 17, "ipv6": 41,
+	"gre": 47, "esp": 50, "ah": 51, "icmpv6": 58, "ospf": 89, "sctp": 132,
+}
+
 // HasPorts reports whether rules read ports for p. Clouds read them for TCP and
 // UDP only; for every other number ports in a rule are ignored.
 func (p Proto) HasPorts() bool { return p == TCP || p == UDP }
@@ -44,10 +49,8 @@ func (p Proto) String() string {
 
 // ParseProto reads a lower-case protocol name or a number 0-255.
 func ParseProto(s string) (Proto, bool) {
-	for p, n := range protoNames {
-		if n == s {
-			return p, true
-		}
+	if p, ok := protoByName[s]; ok {
+		return p, true
 	}
 	n, err := strconv.ParseUint(s, 10, 8)
 	return Proto(n), err == nil

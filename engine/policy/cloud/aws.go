@@ -191,22 +191,65 @@ type awsReader struct {
 	votes      map[string]int // objects for each owner
 	ambiguous  []string       // interfaces that instances describe in different ways
 	nameless   int            // rules that describe-security-group-rules does not have
+	plain      awsPlain
+}
+
+func newAWSReader() *awsReader {
+	return &awsReader{seen: make(map[string]bool), pages: make(map[string][]*awsPage),
+		entries: make(map[string]located[[]netip.Prefix]), votes: make(map[string]int)}
 }
 
 func readAWS(files []*file, s *policy.Snapshot) error {
-	r := &awsReader{seen: make(map[string]bool), pages: make(map[string][]*awsPage),
-		entries: make(map[string]located[[]netip.Prefix]), votes: make(map[string]int)}
-	for _, f := range files {
-		for _, p := range f.pages {
-			if err := r.readPage(p); err != nil {
-				return err
+	readers := make([]*awsReader, len(files))
+	errs := make([]error, len(files))
+	atOnce(len(files), func(i int) {
+		readers[i] = newAWSReader()
+		for _, p := range files[i].pages {
+			if errs[i] = readers[i].readPage(p); errs[i] != nil {
+				return
 			}
 		}
+	})
+	r := newAWSReader()
+	for i := range files {
+		if errs[i] != nil {
+			return errs[i]
+		}
+		r.add(readers[i])
 	}
 	if err := r.complete(); err != nil {
 		return err
 	}
 	return r.build(s)
+}
+
+// add adds what o read of later files.
+func (r *awsReader) add(o *awsReader) {
+	for kind := range o.seen {
+		r.seen[kind] = true
+	}
+	for kind, pages := range o.pages {
+		r.pages[kind] = append(r.pages[kind], pages...)
+	}
+	r.groups = append(r.groups, o.groups...)
+	r.groupRules = append(r.groupRules, o.groupRules...)
+	r.interfaces = append(r.interfaces, o.interfaces...)
+	r.ofInstance = append(r.ofInstance, o.ofInstance...)
+	r.acls = append(r.acls, o.acls...)
+	r.subnets = append(r.subnets, o.subnets...)
+	r.lists = append(r.lists, o.lists...)
+	for list, theirs := range o.entries {
+		ours, ok := r.entries[list]
+		if !ok {
+			ours.pos = theirs.pos
+		}
+		ours.v = append(ours.v, theirs.v...)
+		r.entries[list] = ours
+	}
+	r.flowLogs = append(r.flowLogs, o.flowLogs...)
+	for owner, n := range o.votes {
+		r.votes[owner] += n
+	}
 }
 
 func (r *awsReader) readPage(p *awsPage) error {
@@ -288,25 +331,33 @@ func (r *awsReader) build(s *policy.Snapshot) error {
 // onlyOnce returns each object once, by id. Repeated pages and overlapping exports
 // are fine; two that differ are not, because nobody could say which one holds.
 func onlyOnce[T any](kind string, all []located[T], id func(*T) string, text func(*strings.Builder, *T)) ([]T, error) {
-	slices.SortStableFunc(all, func(a, b located[T]) int {
-		return cmp.Or(strings.Compare(id(&a.v), id(&b.v)), a.pos.compare(b.pos))
+	type named struct {
+		id string
+		at int
+	}
+	order := make([]named, len(all))
+	for i := range all {
+		order[i] = named{id(&all[i].v), i}
+	}
+	slices.SortFunc(order, func(a, b named) int {
+		return cmp.Or(strings.Compare(a.id, b.id), all[a.at].pos.compare(all[b.at].pos), cmp.Compare(a.at, b.at))
 	})
 	write := func(v *T) string {
 		var b strings.Builder
 		text(&b, v)
 		return b.String()
 	}
-	var out []T
+	out := make([]T, 0, len(all))
 	var last *located[T]
-	for i := range all {
-		cur := &all[i]
-		if last == nil || id(&last.v) != id(&cur.v) {
+	for i, o := range order {
+		cur := &all[o.at]
+		if i == 0 || order[i-1].id != o.id {
 			out = append(out, cur.v)
 			last = cur
 			continue
 		}
 		if write(&last.v) != write(&cur.v) {
-			return nil, cur.pos.errorf("%s %s differs from the one at %s: exports of different times?", kind, id(&cur.v), last.pos)
+			return nil, cur.pos.errorf("%s %s differs from the one at %s: exports of different times?", kind, o.id, last.pos)
 		}
 	}
 	return out, nil

@@ -25,23 +25,27 @@ type awsGroup struct {
 
 // awsPermission is one protocol and port range with all its peers.
 type awsPermission struct {
-	IPProtocol string `json:"IpProtocol"`
-	FromPort   *int
-	ToPort     *int
-	IPRanges   []struct {
-		CidrIP      string `json:"CidrIp"`
-		Description string
-	} `json:"IpRanges"`
-	Ipv6Ranges []struct {
-		CidrIpv6    string
-		Description string
-	}
-	PrefixListIDs []struct {
-		PrefixListID string `json:"PrefixListId"`
-		Description  string
-	} `json:"PrefixListIds"`
+	IPProtocol       string `json:"IpProtocol"`
+	FromPort         *int
+	ToPort           *int
+	IPRanges         []awsRange `json:"IpRanges"`
+	Ipv6Ranges       []awsIPv6Range
+	PrefixListIDs    []awsListID    `json:"PrefixListIds"`
 	UserIDGroupPairs []awsGroupPair `json:"UserIdGroupPairs"`
 }
+
+// awsRange, awsIPv6Range and awsListID name other peers.
+type (
+	awsRange struct {
+		CidrIP      string `json:"CidrIp"`
+		Description string
+	}
+	awsIPv6Range struct{ CidrIpv6, Description string }
+	awsListID    struct {
+		PrefixListID string `json:"PrefixListId"`
+		Description  string
+	}
+)
 
 // awsGroupPair names a group as a peer.
 type awsGroupPair struct {
@@ -69,9 +73,11 @@ type awsGroupRule struct {
 }
 
 func (r *awsReader) readGroup(_ *awsPage, e element) error {
-	var g awsGroup
-	if err := e.decode("security group", &g); err != nil {
-		return err
+	g, ok := r.plain.group(e)
+	if !ok {
+		if err := e.decode("security group", &g); err != nil {
+			return err
+		}
 	}
 	switch {
 	case g.GroupID == "":
@@ -85,9 +91,11 @@ func (r *awsReader) readGroup(_ *awsPage, e element) error {
 }
 
 func (r *awsReader) readGroupRule(_ *awsPage, e element) error {
-	var g awsGroupRule
-	if err := e.decode("security group rule", &g); err != nil {
-		return err
+	g, ok := r.plain.groupRule(e)
+	if !ok {
+		if err := e.decode("security group rule", &g); err != nil {
+			return err
+		}
 	}
 	if g.GroupID == "" || g.SecurityGroupRuleID == "" {
 		return e.pos.errorf("security group rule without GroupId or SecurityGroupRuleId")
@@ -283,7 +291,7 @@ func (b *groupBuilder) group(g *awsGroup, pos position) (policy.Group, error) {
 // without an id of their own.
 func (b *groupBuilder) join(g *policy.Group) (nameless int) {
 	rows := b.byGroup[g.ID]
-	rules := make([]policy.Rule, 0, len(g.Rules))
+	rules := make([]*policy.Rule, 0, len(g.Rules))
 	for i := range g.Rules {
 		r := &g.Rules[i]
 		same := rows[r.Ref.Rule]
@@ -291,62 +299,24 @@ func (b *groupBuilder) join(g *policy.Group) (nameless int) {
 			combine(row, r)
 		}
 		if len(same) == 0 {
-			rules = append(rules, *r)
+			rules = append(rules, r)
 			nameless++
 		}
 	}
 	for _, same := range rows {
-		for _, row := range same {
-			rules = append(rules, *row)
-		}
+		rules = append(rules, same...)
 	}
-	slices.SortFunc(rules, func(x, y policy.Rule) int { return x.Ref.Compare(y.Ref) })
-	for i := range rules {
-		rules[i].Editable = b.owners[g.Account] && !g.Managed
-	}
-	g.Rules = nil
-	if len(rules) > 0 {
-		g.Rules = rules
-	}
-	return nameless
-}
-
-// mergeSame leaves one of the rules with the same digest, and names each by its
-// digest.
-func mergeSame(rules []policy.Rule) []policy.Rule {
-	at := make(map[string]int, len(rules))
+	slices.SortFunc(rules, func(x, y *policy.Rule) int { return x.Ref.Compare(y.Ref) })
 	var out []policy.Rule
-	for i := range rules {
-		id := RuleDigest(&rules[i])
-		if j, ok := at[id]; ok {
-			combine(&out[j], &rules[i])
-			continue
-		}
-		at[id] = len(out)
-		rules[i].Ref.Rule = id
-		out = append(out, rules[i])
+	if len(rules) > 0 {
+		out = make([]policy.Rule, len(rules))
 	}
-	slices.SortFunc(out, func(a, b policy.Rule) int { return a.Ref.Compare(b.Ref) })
-	return out
-}
-
-// combine adds to r what other, a rule of the same digest, knows better. A
-// reference is dead only if both say so: one peering of two may be gone.
-func combine(r, other *policy.Rule) {
-	if r.Description == "" || other.Description != "" && other.Description < r.Description {
-		r.Description = other.Description
+	for i, r := range rules {
+		out[i] = *r
+		out[i].Editable = b.owners[g.Account] && !g.Managed
 	}
-	for i := range r.Match {
-		for j := range r.Match[i].Remote.Refs {
-			a, b := &r.Match[i].Remote.Refs[j], &other.Match[i].Remote.Refs[j]
-			if a.Dead == "" || b.Dead == "" {
-				a.Dead = ""
-			} else {
-				a.Dead = min(a.Dead, b.Dead)
-			}
-			a.Account, a.VPC = max(a.Account, b.Account), max(a.VPC, b.VPC)
-		}
-	}
+	g.Rules = out
+	return nameless
 }
 
 // awsPeer is one peer of a permission; one of the first three is set.

@@ -3,8 +3,7 @@ package cloud
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
-	"strings"
+	"strconv"
 
 	"github.com/sgadvise/sgadvise/engine/policy"
 )
@@ -14,30 +13,49 @@ import (
 // referenced group do not count, so the id is the same in every export. Two rules of
 // a group with the same digest are one rule.
 func RuleDigest(r *policy.Rule) string {
-	sum := sha256.Sum256([]byte(substance(r)))
-	return "r-" + hex.EncodeToString(sum[:8])
+	var room [512]byte
+	sum := sha256.Sum256(appendSubstance(room[:0], r))
+	id := [2 + 2*8]byte{'r', '-'}
+	hex.Encode(id[2:], sum[:8])
+	return string(id[:])
 }
 
-// substance writes what r matches and does.
-func substance(r *policy.Rule) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s %d", r.Direction, r.Action, r.Rank)
+// substance returns what r matches and does as text.
+func substance(r *policy.Rule) string { return string(appendSubstance(nil, r)) }
+
+// appendSubstance writes what r matches and does.
+func appendSubstance(b []byte, r *policy.Rule) []byte {
+	b = append(b, r.Direction.String()...)
+	b = append(append(b, ' '), r.Action.String()...)
+	b = strconv.AppendUint(append(b, ' '), uint64(r.Rank), 10)
 	if r.PortList != "" {
-		fmt.Fprintf(&b, " ports of %s", r.PortList)
+		b = append(append(b, " ports of "...), r.PortList...)
 	}
 	for i := range r.Match {
 		m := &r.Match[i]
-		fmt.Fprintf(&b, "; %x icmp %d %d local %s remote %s", m.Protos, m.ICMP.Type, m.ICMP.Code, m.LocalPorts, m.RemotePorts)
-		for _, set := range []policy.AddrSet{m.Local, m.Remote} {
-			fmt.Fprintf(&b, " unknown %t", set.Unknown)
-			for _, p := range set.Prefixes {
-				b.WriteByte(' ')
-				b.WriteString(p.String())
-			}
-			for _, ref := range set.Refs {
-				fmt.Fprintf(&b, " %d:%s", ref.Kind, ref.ID)
-			}
+		b = append(b, "; "...)
+		for k, word := range m.Protos {
+			b = append(b, "[ "[min(k, 1)])
+			b = strconv.AppendUint(b, word, 16)
 		}
+		b = strconv.AppendInt(append(b, "] icmp "...), int64(m.ICMP.Type), 10)
+		b = strconv.AppendInt(append(b, ' '), int64(m.ICMP.Code), 10)
+		b = append(append(b, " local "...), m.LocalPorts.String()...)
+		b = append(append(b, " remote "...), m.RemotePorts.String()...)
+		b = appendSet(b, &m.Local)
+		b = appendSet(b, &m.Remote)
 	}
-	return b.String()
+	return b
+}
+
+func appendSet(b []byte, set *policy.AddrSet) []byte {
+	b = strconv.AppendBool(append(b, " unknown "...), set.Unknown)
+	for _, p := range set.Prefixes {
+		b = p.AppendTo(append(b, ' '))
+	}
+	for _, ref := range set.Refs {
+		b = strconv.AppendUint(append(b, ' '), uint64(ref.Kind), 10)
+		b = append(append(b, ':'), ref.ID...)
+	}
+	return b
 }

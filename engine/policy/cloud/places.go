@@ -2,7 +2,6 @@ package cloud
 
 import (
 	"bytes"
-	"sort"
 	"strings"
 	"sync"
 
@@ -11,23 +10,25 @@ import (
 
 // lineIndex finds the lines of a file. It is made when a line is asked for, once.
 type lineIndex struct {
-	once sync.Once
-	ends []int // offsets of the line breaks
+	once   sync.Once
+	breaks []int // line breaks before each stretch of the file
 }
+
+// stretch is the length of the parts of a file whose line breaks are counted together.
+const stretch = 4096
 
 // line returns the line that holds the byte at offset, from 1.
 func (f *file) line(offset int) int {
 	f.lines.once.Do(func() {
-		for at := 0; ; at++ {
-			n := bytes.IndexByte(f.data[at:], '\n')
-			if n < 0 {
-				return
-			}
-			at += n
-			f.lines.ends = append(f.lines.ends, at)
+		n := 0
+		for at := 0; at <= len(f.data); at += stretch {
+			f.lines.breaks = append(f.lines.breaks, n)
+			n += bytes.Count(f.data[at:min(at+stretch, len(f.data))], []byte{'\n'})
 		}
 	})
-	return 1 + sort.SearchInts(f.lines.ends, offset)
+	offset = min(offset, len(f.data))
+	k := offset / stretch
+	return 1 + f.lines.breaks[k] + bytes.Count(f.data[k*stretch:offset], []byte{'\n'})
 }
 
 // mark notes in r that it is written at p.

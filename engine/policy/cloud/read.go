@@ -136,24 +136,31 @@ type claim struct {
 // loadAll loads files, several at once, and asks whose they are.
 func loadAll(files []*file) []claim {
 	out := make([]claim, len(files))
+	atOnce(len(files), func(i int) {
+		c := &out[i]
+		if c.err = files[i].load(); c.err == nil {
+			c.cloud, c.err = claimant(files[i])
+		}
+	})
+	return out
+}
+
+// atOnce calls f with 0 to n-1, several at once.
+func atOnce(n int, f func(i int)) {
 	var next atomic.Int64
 	var wg sync.WaitGroup
-	for range min(len(files), runtime.GOMAXPROCS(0)) {
+	for range min(n, runtime.GOMAXPROCS(0)) {
 		wg.Go(func() {
 			for {
 				i := int(next.Add(1)) - 1
-				if i >= len(files) {
+				if i >= n {
 					return
 				}
-				c := &out[i]
-				if c.err = files[i].load(); c.err == nil {
-					c.cloud, c.err = claimant(files[i])
-				}
+				f(i)
 			}
 		})
 	}
 	wg.Wait()
-	return out
 }
 
 // claimant returns the index of the family that f belongs to, -1 if there is none.

@@ -246,8 +246,7 @@ func TestRulesToAddHoldAllThatWasObserved(t *testing.T) {
 		check := func(what string, changed *estate) {
 			t.Helper()
 			after := changed.snapshot(t)
-			for i := range res.Connections {
-				c := &res.Connections[i]
+			for _, c := range res.Connections.All() {
 				if c.Action == flow.Accept && passes(snap, c) != policy.Denied && passes(after, c) == policy.Denied {
 					t.Fatalf("seed %d: %s cuts %+v\n%s\n%s\nwas\n%s", seed, what, *c, changed.text(), log, e.text())
 				}

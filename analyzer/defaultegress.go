@@ -44,8 +44,7 @@ else is found, the confidence is low.`,
 		}
 		byDefault, byPlatform := p.wonBy(defaults), p.wonBy(platforms)
 		of := make(map[string]*lack)
-		for i := range p.Result.Connections {
-			c := &p.Result.Connections[i]
+		for _, c := range p.Result.Connections.All() {
 			w, platform := byDefault[c.Signature], byPlatform[c.Signature]
 			if c.Direction != flow.Egress || c.Action != flow.Accept || !w.hit && !w.possible || platform.hit || platform.possible {
 				continue

@@ -72,7 +72,12 @@ func newEvidence(res *engine.Result, opt Options) *Evidence {
 	if e.To > e.From {
 		e.Days = int((e.To - e.From + daySeconds - 1) / daySeconds)
 	}
-	e.Rejected = slices.ContainsFunc(res.Connections, func(c engine.Connection) bool { return c.Action == flow.Reject })
+	for _, c := range res.Connections.All() {
+		if c.Action == flow.Reject {
+			e.Rejected = true
+			break
+		}
+	}
 	for i := range res.Snapshot.Interfaces {
 		f := &res.Snapshot.Interfaces[i]
 		c, ok := cov[f.ID]

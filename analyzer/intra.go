@@ -228,8 +228,7 @@ the confidence is low.`,
 		bare := make(map[place][2][][]netset.Box)
 		is := p.implicit(isIntra)
 		won := p.wonBy(is)
-		for i := range p.Result.Connections {
-			c := &p.Result.Connections[i]
+		for _, c := range p.Result.Connections.All() {
 			if w := won[c.Signature]; c.Action != flow.Accept || !w.hit && !w.possible {
 				continue
 			}

@@ -36,10 +36,11 @@ type lack struct {
 }
 
 func (l *lack) add(c *engine.Connection, settled bool) {
+	kept := *c // the next overwrites it
 	if settled {
-		l.settled = append(l.settled, c)
+		l.settled = append(l.settled, &kept)
 	} else {
-		l.unsettled = append(l.unsettled, c)
+		l.unsettled = append(l.unsettled, &kept)
 	}
 }
 

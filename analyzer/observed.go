@@ -31,8 +31,7 @@ type protoHull struct {
 
 func observe(res *engine.Result) []observed {
 	out := make([]observed, len(res.Snapshot.Rules()))
-	for i := range res.Connections {
-		c := &res.Connections[i]
+	for _, c := range res.Connections.All() {
 		if c.Action != flow.Accept {
 			continue
 		}

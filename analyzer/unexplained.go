@@ -70,8 +70,7 @@ func unexplained(res *engine.Result) map[int32][]visit {
 			out[f] = append(out[f], v)
 		}
 	}
-	for i := range res.Connections {
-		c := &res.Connections[i]
+	for _, c := range res.Connections.All() {
 		if c.Action == flow.Accept && c.GroupVerdict == policy.Denied && !c.Carried {
 			add(c.Interface, visit{c.Direction, c.Proto, c.Port, max(c.Port, c.PortHi), outside(res.Snapshot, c.Remote), !c.Certain})
 		}

@@ -45,7 +45,7 @@ a day after removal.`,
 			}
 			f := about(v.Rule, "no connection used %s in %s on %s", words(v.Rule), plural(p.Evidence.Days, "day"), plural(v.Interfaces, "interface"))
 			f.Facts = []Fact{
-				{"connections judged", count(len(p.Result.Connections))},
+				{"connections judged", count(p.Result.Connections.Len())},
 				{"window", Time(p.Evidence.From) + " to " + Time(p.Evidence.To)},
 				{"interfaces", count(v.Interfaces)},
 			}
@@ -77,8 +77,7 @@ func (p *Pass) countTouching(of func(rule int) bool, pick func(*engine.Connectio
 	if len(rules) == 0 {
 		return out
 	}
-	for k := range p.Result.Connections {
-		c := &p.Result.Connections[k]
+	for _, c := range p.Result.Connections.All() {
 		if !pick(c) {
 			continue
 		}

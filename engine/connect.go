@@ -16,6 +16,7 @@ import (
 // connect groups the entries of one interface into connections and credits the rules
 // that decide them.
 func (w *worker) connect(p *part, i int32) {
+	w.connections = w.connections[:0]
 	for _, es := range w.entries {
 		sortEntries(es)
 		for lo := 0; lo < len(es); {
@@ -23,7 +24,7 @@ func (w *worker) connect(p *part, i int32) {
 			for hi < len(es) && es[lo].service == es[hi].service && es[lo].sameHosts(&es[hi]) {
 				hi++
 			}
-			p.connections = append(p.connections, w.credit(p, i, es[lo:hi]))
+			w.connections = append(w.connections, w.credit(p, i, es[lo:hi]))
 			lo = hi
 		}
 	}

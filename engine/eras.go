@@ -272,7 +272,7 @@ func (w *worker) creditEras(p *part, i int32, entries []entry) (former, carried 
 		}
 		w.marks.reset()
 		w.marks.hits, w.marks.decisive, w.marks.possible = append(w.marks.hits, times[n].Hits...), append(w.marks.decisive, times[n].Decisive...), append(w.marks.possible, times[n].Possible...)
-		p.parts = append(p.parts, Part{int32(len(p.connections)), w.intern(), times[n].seen})
+		p.parts = append(p.parts, Part{int32(len(w.connections)), w.intern(), times[n].seen})
 	}
 	w.marks.reset()
 	w.marks.hits, w.marks.decisive, w.marks.possible = append(w.marks.hits, w.whole.hits...), append(w.marks.decisive, w.whole.decisive...), append(w.marks.possible, w.whole.possible...)

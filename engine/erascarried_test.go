@@ -38,7 +38,7 @@ func TestEitherOfTwoPastsCarries(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if c := res.Connections; len(c) != 1 || c[0].Carried != want {
+		if c := res.Connections; c.Len() != 1 || c.At(0).Carried != want {
 			t.Errorf("%s: %+v, carried %t wanted", peer, c, want)
 		}
 	}

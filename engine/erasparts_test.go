@@ -60,8 +60,8 @@ func TestRuleHasTheEvidenceOfItsTime(t *testing.T) {
 	if y.Hits != 1 || y.Possible != 0 || y.Records != 10 || y.Packets != 50 || y.Bytes != 4000 || y.First != cut+3600 || y.Last != x.Last || y.Days&x.Days != y.Days || y.Days == x.Days {
 		t.Errorf("the rule of the second half: %+v", y)
 	}
-	if len(res.Connections) != 1 || len(res.Parts) != 2 || res.Connections[0].Records != 20 || x.Decisive != 1 || y.Decisive != 0 {
-		t.Errorf("connections %+v in parts %+v", res.Connections, res.Parts)
+	if res.Connections.Len() != 1 || len(res.Parts) != 2 || res.Connections.At(0).Records != 20 || x.Decisive != 1 || y.Decisive != 0 {
+		t.Errorf("connections %+v in parts %+v", listOf(res.Connections), res.Parts)
 	}
 
 	// One connection, opened before the rule.

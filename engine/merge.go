@@ -13,10 +13,8 @@ type merger struct {
 	mu  sync.Mutex // for all of the rest
 	res *Result
 
-	waiting map[int]*part // done, and not joined yet
-	next    int           // the part to join next
-	rows    int           // of the parts joined
-	free    [][]Connection
+	waiting map[int]*part       // done, and not joined yet
+	next    int                 // the part to join next
 	numbers map[*worker][]int32 // a worker's number of a signature → the result's; -1: none yet
 	known   map[string]int32    // by key
 }
@@ -29,20 +27,7 @@ func newMerger(e *replayer) *merger {
 	}
 }
 
-// buffer returns an empty slice for the connections of a part.
-func (m *merger) buffer() []Connection {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	n := len(m.free)
-	if n == 0 {
-		return nil
-	}
-	b := m.free[n-1]
-	m.free = m.free[:n-1]
-	return b[:0]
-}
-
-// take takes the part of span i, and with it its buffer.
+// take takes the part of span i.
 func (m *merger) take(i int, p *part) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -53,10 +38,8 @@ func (m *merger) take(i int, p *part) {
 			return
 		}
 		delete(m.waiting, m.next)
-		m.rows += m.e.spans[m.next].hi - m.e.spans[m.next].lo
 		m.next++
 		m.join(p)
-		m.free = append(m.free, p.connections)
 	}
 }
 
@@ -81,19 +64,16 @@ func (m *merger) join(p *part) {
 		own = append(own, slices.Repeat([]int32{-1}, more)...)
 		m.numbers[p.owner] = own
 	}
-	for j := range p.connections {
-		m.number(p, own, &p.connections[j].Signature)
+	for j := range p.site.signatures {
+		m.number(p, own, &p.site.signatures[j])
 	}
-	for j := range p.parts {
-		m.number(p, own, &p.parts[j].Signature)
-		p.parts[j].Connection += int32(len(res.Connections))
+	for _, x := range p.parts {
+		x.Connection += int32(res.Connections.len)
+		x.Signature = p.site.signatures[x.Signature]
+		res.Parts = append(res.Parts, x)
 	}
-	if need := len(res.Connections) + len(p.connections); need > cap(res.Connections) {
-		// Room for all that is to come, if it goes on like this.
-		all := int(float64(need) * float64(m.e.c.Len()) / float64(m.rows) * 1.05)
-		res.Connections = slices.Grow(res.Connections, max(all, need*5/4)-len(res.Connections))
-	}
-	res.Connections, res.Parts = append(res.Connections, p.connections...), append(res.Parts, p.parts...)
+	res.Connections.add(p.site, p.packed)
+	res.Connections.folded = res.Connections.folded || p.folded
 }
 
 // number turns a number of the owner of p into one of the result, which own tells where
@@ -116,6 +96,7 @@ func (m *merger) number(p *part, own []int32, signature *int32) {
 // result finishes what was joined.
 func (m *merger) result(workers int) *Result {
 	res := m.res
+	res.Connections.blocks = m.e.blocks
 	slices.SortFunc(res.Undecided, compareUndecided)
 	res.Undecided = res.Undecided[:min(len(res.Undecided), maxUndecided)]
 	res.Rules = m.e.paths.rules

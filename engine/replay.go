@@ -41,7 +41,7 @@ func replay(ctx context.Context, c *store.Connections, snap *policy.Snapshot, h 
 	m := newMerger(e)
 	each(len(e.spans), workers, func(w, i int) {
 		if ctx.Err() == nil {
-			m.take(i, e.workers[w].replay(m.buffer(), e.spans[i]))
+			m.take(i, e.workers[w].replay(e.spans[i]))
 			e.replayed(e.spans[i])
 		}
 	})
@@ -64,6 +64,7 @@ type replayer struct {
 	openers []orient.Opinion
 	spans   []rowSpan
 	workers []*worker
+	blocks  *store.Blocks // has the connections
 }
 
 // replayed gives up what only the rows of s needed. Eras go back to the present paths.
@@ -86,7 +87,7 @@ type rowSpan struct {
 }
 
 func newReplayer(c *store.Connections, snap *policy.Snapshot, how tabling, workers int) *replayer {
-	e := &replayer{c: c, snap: snap, owner: make(map[owned]uint32)}
+	e := &replayer{c: c, snap: snap, owner: make(map[owned]uint32), blocks: store.NewBlocks()}
 	rows := slices.Repeat([]int{-1}, len(snap.Interfaces))
 	starts := c.Spans()
 	ambiguous := make(map[owned]bool)
@@ -189,6 +190,11 @@ type worker struct {
 	sigList  []Signature
 	sigKey   []byte
 	unions   map[[2]int32]int32 // two signatures → that of both
+
+	connections []Connection // of the interface; Signature is the worker's number
+	serial      int32        // of the interface
+	local       []localNumber
+	block       []packed // what is left of it
 }
 
 // request judges the connection behind x by the paths t.
@@ -219,8 +225,10 @@ func (w *worker) verdict(t *[2]compiled, proto flow.Proto, x *orient.Reading) po
 type part struct {
 	ledger      flow.Ledger
 	fidelity    InterfaceFidelity
-	connections []Connection // Signature is the worker's own number until merged
-	parts       []Part       // Connection is the index into connections until merged
+	site        *site
+	packed      []packed
+	folded      bool   // some connections are
+	parts       []Part // Connection is the index into packed, and Signature into site.signatures, until merged
 	owner       *worker
 	signatures  []Signature // the owner's, as far as they are used here
 	orientation Orientation
@@ -258,9 +266,9 @@ func (a *entry) sameHosts(b *entry) bool {
 // reading returns the reading that a is.
 func (a *entry) reading(r *store.Row) orient.Reading { return orient.Read(r, a.packet, a.opener) }
 
-// replay judges the rows of one interface. The connections go into buffer.
-func (w *worker) replay(buffer []Connection, s rowSpan) *part {
-	p := &part{owner: w, connections: buffer}
+// replay judges the rows of one interface.
+func (w *worker) replay(s rowSpan) *part {
+	p := &part{owner: w}
 	i := w.e.known[s.code]
 	p.fidelity.Interface = w.e.c.Interfaces()[s.code]
 	p.fidelity.Causes = make(map[string]uint64)
@@ -316,8 +324,10 @@ func (w *worker) replay(buffer []Connection, s rowSpan) *part {
 			}
 		}
 	}
+	p.site = &site{iface: i}
 	if i >= 0 {
 		w.connect(p, i)
+		w.pack(p)
 	}
 	slices.SortFunc(p.undecided, compareUndecided)
 	p.undecided = p.undecided[:min(len(p.undecided), maxUndecided)]

@@ -37,7 +37,7 @@ type Result struct {
 	// has, ordered by interface, direction, protocol, remote address, port.
 	// Accepted ones whose opener is undecided, or weakly inferred, appear
 	// once in each reading.
-	Connections []Connection
+	Connections Connections
 	// Parts divide connections over whose time other rules came into force: see [Part].
 	Parts []Part
 
@@ -136,7 +136,7 @@ func (r *Result) Reaches(until int64) bool {
 func (r *Result) Seen(i int, id int32) Seen {
 	n, ok := slices.BinarySearchFunc(r.Parts, int32(i), func(p Part, i int32) int { return cmp.Compare(p.Connection, i) })
 	if !ok {
-		c := &r.Connections[i]
+		c := r.Connections.At(i)
 		return Seen{c.Records, c.Packets, c.Bytes, c.First, c.Last, c.Days}
 	}
 	var hit, perhaps Seen

@@ -264,7 +264,7 @@ func BenchmarkScaleReplay(b *testing.B) {
 			res, err = engine.Replay(context.Background(), conns, s, runtime.GOMAXPROCS(0))
 			replayed += time.Since(start)
 		})
-		if err != nil || len(res.Connections) == 0 {
+		if err != nil || res.Connections.Len() == 0 {
 			b.Fatal(err, conns.Len())
 		}
 		start := time.Now()

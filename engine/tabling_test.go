@@ -42,7 +42,7 @@ func TestReplayDoesNotDependOnTheKindOfTable(t *testing.T) {
 			results = append(results, res)
 		}
 		for k, res := range results[1:] {
-			if diff := cmp.Diff(results[0], res, cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
+			if diff := cmp.Diff(results[0], res, cmpopts.EquateComparable(netip.Prefix{}), listed); diff != "" {
 				t.Fatalf("seed %d, kind %d: results differ:\n%s", seed, k+1, diff)
 			}
 		}

@@ -12,15 +12,13 @@ import (
 func usage(res *Result, workers int) []Usage {
 	// The connections of an interface follow one another; none is cut in two.
 	bounds := []int{0}
-	for w := range workers {
-		at := len(res.Connections) * (w + 1) / workers
-		for at > 0 && at < len(res.Connections) && res.Connections[at].Interface == res.Connections[at-1].Interface {
-			at++
-		}
-		if at > bounds[len(bounds)-1] {
-			bounds = append(bounds, at)
+	runs := res.Connections.runs
+	for n := 1; n < len(runs); n++ {
+		if runs[n].iface != runs[n-1].iface && runs[n].first >= res.Connections.len*len(bounds)/workers {
+			bounds = append(bounds, runs[n].first)
 		}
 	}
+	bounds = append(bounds, res.Connections.len)
 	shares := make([][]Usage, len(bounds)-1)
 	each(len(shares), workers, func(_, i int) { shares[i] = usageOf(res, bounds[i], bounds[i+1]) })
 	all := make([]Usage, len(res.Rules))
@@ -38,8 +36,7 @@ func usage(res *Result, workers int) []Usage {
 func usageOf(res *Result, lo, hi int) []Usage {
 	all := make([]Usage, len(res.Rules))
 	lastInterface := slices.Repeat([]int32{-1}, len(all))
-	for i := lo; i < hi; i++ {
-		c := &res.Connections[i]
+	for i, c := range res.Connections.Range(lo, hi) {
 		s := &res.Signatures[c.Signature]
 		for _, id := range s.Hits {
 			u, seen := &all[id], res.Seen(i, id)
@@ -92,7 +89,7 @@ func (u *Usage) add(o *Usage) {
 // countPeers counts the distinct remote addresses of each rule's hits: what connections
 // say is visited address by address, so a stamp a rule is all the memory it takes.
 func countPeers(res *Result, all []Usage, workers int) {
-	if slices.ContainsFunc(res.Connections, func(c Connection) bool { return c.RemoteFree > 0 }) {
+	if res.Connections.folded {
 		countFolded(res, all)
 		return
 	}
@@ -102,15 +99,8 @@ func countPeers(res *Result, all []Usage, workers int) {
 		signature int32
 	}
 	var peers6 []peer6
-	n := 0
-	for i := range res.Connections {
-		if res.Connections[i].Remote.Is4() {
-			n++
-		}
-	}
-	peers = make([]uint64, 0, n)
-	for i := range res.Connections {
-		c := &res.Connections[i]
+	peers = make([]uint64, 0, res.Connections.len)
+	for _, c := range res.Connections.All() {
 		switch {
 		case len(res.Signatures[c.Signature].Hits) == 0:
 		case c.Remote.Is4():
@@ -171,9 +161,9 @@ func countFolded(res *Result, all []Usage) {
 	compare := func(a, b peers) int { // an outer prefix before what is in it
 		return cmp.Or(a.first.Compare(b.first), cmp.Compare(b.free, a.free), cmp.Compare(a.signature, b.signature))
 	}
-	list := make([]peers, 0, len(res.Connections))
-	for i := range res.Connections {
-		if c := &res.Connections[i]; len(res.Signatures[c.Signature].Hits) > 0 {
+	list := make([]peers, 0, res.Connections.len)
+	for _, c := range res.Connections.All() {
+		if len(res.Signatures[c.Signature].Hits) > 0 {
 			list = append(list, peers{c.Remote, c.RemoteFree, c.Signature})
 		}
 	}

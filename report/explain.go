@@ -303,8 +303,7 @@ func observed(res *engine.Result, f explain.Flow, end *explain.End) *Observed {
 		remote = f.Dst
 	}
 	at, _ := slices.BinarySearchFunc(res.Snapshot.Interfaces, end.Interface.ID, func(x policy.Interface, id string) int { return strings.Compare(x.ID, id) })
-	for i := range res.Connections {
-		c := &res.Connections[i]
+	for _, c := range res.Connections.All() {
 		if int(c.Interface) != at || c.Direction != end.Direction || c.Proto != f.Proto || !c.Peers().Contains(flow.AddrFrom(remote)) ||
 			f.Proto.HasPorts() && !(netset.PortRange{First: c.Port, Last: c.PortHi}).Contains(f.Port) {
 			continue

@@ -151,8 +151,7 @@ func ruleEvidence(in *Ruling) *RuleEvidence {
 		kind int
 	}
 	var all []one
-	for i := range res.Connections {
-		c := &res.Connections[i]
+	for i, c := range res.Connections.All() {
 		kind := kinds[c.Signature]
 		if kind == noPart {
 			continue

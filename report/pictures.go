@@ -170,7 +170,7 @@ func buildDetails(res *engine.Result, rules []int) []Detail {
 			x.Shares = append(x.Shares, Shared{res.Rules[s.Rule].Ref.String(), s.Connections})
 		}
 		for _, i := range d.Decisive {
-			c := &res.Connections[i]
+			c := res.Connections.At(i)
 			port := "all"
 			if c.Proto.HasPorts() {
 				port = netset.PortRange{First: c.Port, Last: c.PortHi}.String()

@@ -92,14 +92,13 @@ func Days(res *engine.Result, from, to int64) []string {
 func each(res *engine.Result, f func(signature int32, seen *engine.Seen)) {
 	parts := res.Parts
 	var whole engine.Seen
-	for i := range res.Connections {
+	for i, c := range res.Connections.All() {
 		divided := false
 		for len(parts) > 0 && parts[0].Connection == int32(i) {
 			f(parts[0].Signature, &parts[0].Seen)
 			parts, divided = parts[1:], true
 		}
 		if !divided {
-			c := &res.Connections[i]
 			whole = engine.Seen{Records: c.Records, Packets: c.Packets, Bytes: c.Bytes, First: c.First, Last: c.Last, Days: c.Days}
 			f(c.Signature, &whole)
 		}

@@ -48,6 +48,7 @@ func random(t *testing.T, seed uint64, n, days int) *engine.Result {
 		t.Fatal(err)
 	}
 	res := &engine.Result{Snapshot: s, Rules: s.Rules()}
+	var conns []engine.Connection
 	some := func() (ids []int32) {
 		for id := range res.Rules {
 			if rnd.IntN(4) == 0 {
@@ -90,14 +91,15 @@ func random(t *testing.T, seed uint64, n, days int) *engine.Result {
 				c.Days |= 1 << (uint64(start/daySeconds+int64(d)) % 64)
 			}
 		}
-		if i := int32(len(res.Connections)); rnd.IntN(10) == 0 {
+		if i := int32(len(conns)); rnd.IntN(10) == 0 {
 			for range 2 {
 				res.Parts = append(res.Parts, engine.Part{Connection: i, Signature: int32(rnd.IntN(12)),
 					Seen: engine.Seen{Records: 1, First: c.First, Last: c.Last, Days: c.Days}})
 			}
 		}
-		res.Connections = append(res.Connections, c)
+		conns = append(conns, c)
 	}
+	res.Connections = engine.ConnectionsOf(conns)
 	return res
 }
 
@@ -145,8 +147,8 @@ func TestDetailsAreTheGreatest(t *testing.T) {
 	for _, d := range Details(res, all) {
 		var decisive []int
 		common := make(map[int]uint64)
-		for i := range res.Connections {
-			sig := &res.Signatures[res.Connections[i].Signature]
+		for i, c := range res.Connections.All() {
+			sig := &res.Signatures[c.Signature]
 			if slices.Contains(sig.Decisive, int32(d.Rule)) {
 				decisive = append(decisive, i)
 			}
@@ -159,7 +161,8 @@ func TestDetailsAreTheGreatest(t *testing.T) {
 				}
 			}
 		}
-		slices.SortStableFunc(decisive, func(a, b int) int { return cmp.Compare(res.Connections[b].Records, res.Connections[a].Records) })
+		records := func(i int) uint64 { c := res.Connections.At(i); return c.Records }
+		slices.SortStableFunc(decisive, func(a, b int) int { return cmp.Compare(records(b), records(a)) })
 		if want := decisive[:min(len(decisive), mostOf)]; !slices.Equal(want, d.Decisive) {
 			t.Errorf("rule %d: decisive %v, want %v", d.Rule, d.Decisive, want)
 		}
@@ -178,8 +181,7 @@ func TestFlowsLoseNothing(t *testing.T) {
 	res := random(t, 11, 2000, 3)
 	flows := Flows(res)
 	var in, out, got Size
-	for i := range res.Connections {
-		c := &res.Connections[i]
+	for _, c := range res.Connections.All() {
 		if c.Action != flow.Accept || !c.Certain {
 			continue
 		}
@@ -221,7 +223,7 @@ func TestWhatBothEndsLoggedIsCountedOnce(t *testing.T) {
 	x, y := c, c
 	x.Interface, x.Direction, x.Remote, x.Records = 0, flow.Egress, b, 10
 	y.Interface, y.Direction, y.Remote, y.Records = 1, flow.Ingress, a, 8
-	res.Connections = []engine.Connection{x, y}
+	res.Connections = engine.ConnectionsOf([]engine.Connection{x, y})
 	want := []Flow{{"sg-a", "sg-b", "tcp 443", Size{1, 10}}}
 	if got := Flows(res); !slices.Equal(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
@@ -245,8 +247,7 @@ func TestSpacesCountCells(t *testing.T) {
 		for k := range s.Cells {
 			prefix, ports := s.Cell(k)
 			n := uint64(0)
-			for j := range res.Connections {
-				c := &res.Connections[j]
+			for _, c := range res.Connections.All() {
 				sig := &res.Signatures[c.Signature]
 				if c.Action != flow.Accept || !slices.Contains(sig.Hits, int32(s.Rule)) && !slices.Contains(sig.Possible, int32(s.Rule)) {
 					continue

@@ -55,8 +55,7 @@ func Flows(res *engine.Result) []Flow {
 	var last key
 	var at *[2]Size
 	remote, addrs := int32(-1), netset.Addrs{}
-	for i := range res.Connections {
-		c := &res.Connections[i]
+	for _, c := range res.Connections.All() {
 		if c.Action != flow.Accept || !c.Certain {
 			continue
 		}

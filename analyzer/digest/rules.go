@@ -52,11 +52,11 @@ func Details(res *engine.Result, rules []int) []Detail {
 		decisive[s] = chosen(res.Signatures[s].Decisive)
 	}
 	count := make([]uint64, len(res.Signatures))
-	for i := range res.Connections {
-		c := &res.Connections[i]
+	greatest := make([][]great, len(rules))
+	for i, c := range res.Connections.All() {
 		count[c.Signature]++
 		for _, k := range decisive[c.Signature] {
-			out[k].Decisive = insert(res, out[k].Decisive, i)
+			greatest[k] = insert(greatest[k], great{i, c.Records})
 		}
 	}
 	acl := aclRules(res)
@@ -75,6 +75,9 @@ func Details(res *engine.Result, rules []int) []Detail {
 		}
 	}
 	for k := range out {
+		for _, x := range greatest[k] {
+			out[k].Decisive = append(out[k].Decisive, x.index)
+		}
 		for id, n := range shares[k] {
 			out[k].Shares = append(out[k].Shares, Share{int(id), n})
 		}
@@ -101,18 +104,23 @@ func aclRules(res *engine.Result) []bool {
 	return out
 }
 
-// insert adds connection i to the greatest by records, the first of equal ones first.
-func insert(res *engine.Result, top []int, i int) []int {
-	n := res.Connections[i].Records
-	if len(top) == mostOf && res.Connections[top[mostOf-1]].Records >= n {
+// great is a connection that may be among the greatest.
+type great struct {
+	index   int
+	records uint64
+}
+
+// insert adds x to the greatest by records, the first of equal ones first.
+func insert(top []great, x great) []great {
+	if len(top) == mostOf && top[mostOf-1].records >= x.records {
 		return top
 	}
 	if len(top) == mostOf {
 		top = top[:mostOf-1]
 	}
 	k := len(top)
-	for k > 0 && res.Connections[top[k-1]].Records < n {
+	for k > 0 && top[k-1].records < x.records {
 		k--
 	}
-	return slices.Insert(top, k, i)
+	return slices.Insert(top, k, x)
 }

@@ -79,8 +79,7 @@ func Spaces(res *engine.Result, rules []int) []Space {
 			}
 		}
 	}
-	for i := range res.Connections {
-		c := &res.Connections[i]
+	for _, c := range res.Connections.All() {
 		if c.Action != flow.Accept {
 			continue
 		}

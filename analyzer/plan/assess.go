@@ -95,8 +95,7 @@ func (p *planner) window() risk.Window {
 		}
 	}
 	var from, to int64
-	for i := range p.in.Result.Connections {
-		c := &p.in.Result.Connections[i]
+	for i, c := range p.in.Result.Connections.All() {
 		if i == 0 {
 			from, to = c.First, c.Last
 		}

@@ -97,7 +97,7 @@ func BenchmarkMake(b *testing.B) {
 				}
 				b.ReportMetric(float64(len(p.Edits)), "edits")
 			}
-			b.ReportMetric(float64(len(res.Connections)*b.N)/b.Elapsed().Seconds(), "connections/s")
+			b.ReportMetric(float64(res.Connections.Len()*b.N)/b.Elapsed().Seconds(), "connections/s")
 		})
 	}
 }
@@ -158,5 +158,5 @@ func BenchmarkCertify(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	b.ReportMetric(float64(len(res.Connections)*b.N)/b.Elapsed().Seconds(), "connections/s")
+	b.ReportMetric(float64(res.Connections.Len()*b.N)/b.Elapsed().Seconds(), "connections/s")
 }

@@ -121,9 +121,12 @@ func unfit(in Input) string {
 		return fmt.Sprintf("the policy explains %s of the judged records, less than the minimum of %s; it may be of another time or account",
 			percent(rate), percent(in.MinFidelity))
 	}
-	rejectOnly := len(res.Connections) > 0
-	for i := range res.Connections {
-		rejectOnly = rejectOnly && res.Connections[i].Action == flow.Reject
+	rejectOnly := res.Connections.Len() > 0
+	for _, c := range res.Connections.All() {
+		if c.Action != flow.Reject {
+			rejectOnly = false
+			break
+		}
 	}
 	// The description of the flow log knows better than the traffic, if there is one.
 	if logs := res.Snapshot.FlowLogs; len(logs) > 0 {

@@ -35,9 +35,8 @@ func (o obligation) compare(p obligation) int {
 // one, too: it was accepted, so a group rule carried it, whatever the snapshot says of
 // the ACL.
 func obligations(res *engine.Result, w *world) []obligation {
-	out := make([]obligation, 0, len(res.Connections))
-	for i := range res.Connections {
-		c := &res.Connections[i]
+	out := make([]obligation, 0, res.Connections.Len())
+	for _, c := range res.Connections.All() {
 		if c.Action == flow.Reject || c.GroupVerdict == policy.Denied && c.Verdict == policy.Denied {
 			continue
 		}

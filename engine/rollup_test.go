@@ -134,9 +134,8 @@ func TestRollUpKeepsVerdicts(t *testing.T) {
 	}
 }
 
-// Roll-up may make who opened a connection less certain, and should never make it another. That
-// is a measurement on these worlds, not a proof: at a limit of one row, seed 462 turns one accepted
-// row round, whose pair stays exact while it is folded, so that fan-in speaks where the pair did.
+// Roll-up may make who opened a connection less certain. It never makes it another, nor more
+// certain.
 func TestRollUpNeverTurnsAConnectionRound(t *testing.T) {
 	kinds := []func(*rand.Rand, bool) flow.TCPFlags{
 		func(*rand.Rand, bool) flow.TCPFlags { return 0 },
@@ -149,11 +148,12 @@ func TestRollUpNeverTurnsAConnectionRound(t *testing.T) {
 		},
 	}
 	var n opinions
-	for seed := range uint64(180) {
+	for seed := range uint64(300) {
+		seed += 300 // the 462nd has a conversation that is rolled up, and its proof is not
 		snap, recs, r := crowdedWorld(t, seed, kinds[seed%3])
 		recs = append(recs, randomRecords(r, 200)...)
 		a := replayRecords(t, snap, recs, 1)
-		for _, rows := range []int{1, 60, 250} {
+		for _, rows := range [][]int{{1, 250}, {3, 60}, {1, 20}}[seed%3] {
 			b := replayRolled(t, snap, recs, rows, 2)
 			what := fmt.Sprintf("seed %d, %d rows", seed, rows)
 			if a.Ledger.Total() != b.Ledger.Total() {
@@ -168,8 +168,9 @@ func TestRollUpNeverTurnsAConnectionRound(t *testing.T) {
 			}
 		}
 	}
-	// The universe is small and the limit as low as can be: there it is one in five.
-	if n.same < 3*n.softer || n.same < 1000*n.firmer {
+	// The universe is small and the limit as low as can be: there it is one in four. What gets
+	// surer is what was rejected.
+	if n.same < 2*n.softer || n.same < 1000*n.firmer {
 		t.Errorf("sure of who opened them is another number of rows: %+v", n)
 	}
 }
@@ -202,7 +203,7 @@ func compareOpeners(t *testing.T, what string, a, b *engine.Result, n *opinions)
 			}
 			found = true
 			p, q := a.Openers[i], b.Openers[k]
-			if x.Action == flow.Accept && sure(q) && p.Opener != flow.DirectionUnknown && p.Opener != q.Opener {
+			if x.Action == flow.Accept && sure(q) && (!sure(p) || p.Opener != q.Opener) {
 				t.Fatalf("%s: %+v was opened %+v, rolled up %+v in %+v", what, x, p, q, y)
 			}
 			switch {

@@ -81,8 +81,9 @@ func (d *decider) parallel(f func(worker int, s span)) {
 // local is the part of the ladder that one interface's own log proves: flags, pairs,
 // rules.
 func (d *decider) local(worker int, s span) {
-	hidden := d.proofs(s)
+	veils := d.veils(s)
 	d.hosts(s, func(at far, talks []talk) {
+		look := veils.next(at, talks)
 		var r store.Row
 		var known services
 		open, flags := false, false
@@ -102,6 +103,7 @@ func (d *decider) local(worker int, s span) {
 		if !open {
 			return
 		}
+		hidden := look()
 		if flags {
 			d.learn(&known, talks)
 		}
@@ -120,6 +122,9 @@ func (d *decider) local(worker int, s span) {
 				// Of hosts that are rolled up it is not known whose connection it was.
 				if k.method != ByNothing && !at.folded() && talks[t].clientBits(dir)&^k.clients == 0 {
 					d.ops[i] = Opinion{dir, ByPair, false}
+					if hidden.parts() || hidden.against(at.proto, &talks[t], dir) {
+						d.ops[i] = staysOpen
+					}
 					continue
 				}
 				if r.Action != flow.Accept {
@@ -184,16 +189,22 @@ func (d *decider) inferred(_ int, s span) {
 	if !slices.ContainsFunc(d.ops[s.lo:s.hi], func(o Opinion) bool { return o.Method == ByNothing }) {
 		return
 	}
-	ends := d.fanIn(s)
+	veils := d.veils(s)
+	ends := d.fanIn(s, veils != nil)
 	d.hosts(s, func(at far, talks []talk) {
+		look := veils.next(at, talks)
 		var r store.Row
 		var known services
+		if !d.open(talks) {
+			return
+		}
 		open := false
+		hidden := look()
 		talks = d.cut(at.proto, talks)
 		for t := range talks {
 			guess := Opinion{}
 			if talks[t].accept != [3]bool{} {
-				guess = talks[t].guess(at, ends)
+				guess = talks[t].guess(at, ends, hidden)
 			}
 			for _, i := range talks[t].rows {
 				d.c.Head(i, &r)
@@ -215,8 +226,9 @@ func (d *decider) inferred(_ int, s span) {
 			if k.method.Proven() {
 				k.method, k.weak = ByPorts, true // what proves one connection does not prove the next
 			}
-			k.weak = k.weak || at.folded() // it may have been another host's
-			if ends.against(at.proto, &talks[t], dir) {
+			// It may have been another host's, or more may be known of the same one.
+			k.weak = k.weak || at.folded() || hidden.hides()
+			if hidden.against(at.proto, &talks[t], dir) {
 				k = service{}
 			}
 			for _, i := range talks[t].rows {
@@ -236,6 +248,18 @@ func (d *decider) inferred(_ int, s span) {
 			}
 		}
 	})
+}
+
+// open reports whether any row of talks is undecided.
+func (d *decider) open(talks []talk) bool {
+	for t := range talks {
+		for _, i := range talks[t].rows {
+			if d.ops[i].Method == ByNothing {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // learn notes what the decided rows of talks say of the services of their hosts.

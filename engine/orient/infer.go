@@ -1,7 +1,6 @@
 package orient
 
 import (
-	"math"
 	"math/bits"
 	"slices"
 
@@ -17,58 +16,61 @@ type endpoint struct {
 	free  uint8 // low bits of addr that are folded
 }
 
-// fan is what meets at an endpoint: distinct endpoints, and the hosts they are on.
+// fan is what meets at an endpoint: distinct endpoints, and the hosts they are on. Of
+// those that are rolled up it is what is certain.
 type fan struct {
 	ends, hosts int
 	last        far  // the host counted last
 	more        bool // hosts are rolled up: there may be any number more
 }
 
-// fans is what meets at every endpoint of an interface, and what roll-up hides of it.
+// fans is what meets at every endpoint of an interface.
 type fans struct {
-	at map[endpoint]fan
-	// Remote ports, as endpoints without address, at which some hosts are rolled up: any
-	// host may be among them.
-	hidden map[endpoint]bool
-	used   map[endpoint]bool // remote ports, in the same form, with which anything was accepted
-	proofs
+	at    map[endpoint]fan
+	used  map[endpoint]bool       // remote ports, as endpoints without address, with which anything was accepted
+	local map[endpoint]*localEnds // by local address and protocol; nil if nothing is rolled up
 }
 
 // fanIn counts what meets at every endpoint of the interface, over accepted rows.
 // Folded ports are counted by their bits: never too many.
-func (d *decider) fanIn(s span) *fans {
-	e := &fans{make(map[endpoint]fan), make(map[endpoint]bool), make(map[endpoint]bool), d.proofs(s)}
+func (d *decider) fanIn(s span, rolled bool) *fans {
+	e := &fans{at: make(map[endpoint]fan), used: make(map[endpoint]bool)}
+	if rolled {
+		e.local = make(map[endpoint]*localEnds)
+	}
 	add := func(at endpoint, host far, n int) {
 		f := e.at[at]
-		f.ends += n
-		f.more = f.more || host.folded()
-		if f.hosts == 0 || f.last != host { // rows of one pair of hosts follow one another
-			f.hosts++
-			f.last = host
+		switch {
+		case f.hosts > 0 && f.last == host: // rows of one pair of hosts follow one another
+			f.ends += n
+		case f.hosts == 0 || !f.last.holds(host.remote) && !host.holds(f.last.remote): // those of prefixes may be the same
+			f.ends, f.hosts, f.last = f.ends+n, f.hosts+1, host
 		}
+		f.more = f.more || host.folded()
 		e.at[at] = f
 	}
 	d.hosts(s, func(at far, talks []talk) {
 		if !at.proto.HasPorts() {
 			return
 		}
-		for t := range talks {
-			if p, ok := talks[t].remotePort(); ok && at.folded() {
-				e.hidden[endpoint{port: p, proto: at.proto}] = true
-			}
-			if talks[t].accept == [3]bool{} {
+		for i := range talks {
+			t := &talks[i]
+			if t.accept == [3]bool{} {
 				continue
 			}
-			n := 1
-			if talks[t].client != store.NoClient {
-				n = bits.OnesCount64(talks[t].bits)
+			n := t.ends()
+			if at.folded() && t.client != store.NoClient {
+				n = bits.OnesCount64(t.accepted) // the other ports may be of hosts that had nothing accepted
 			}
-			if p, ok := talks[t].localPort(); ok {
-				add(endpoint{talks[t].local, p, at.proto, 0}, at, n)
+			if p, ok := t.localPort(); ok {
+				add(endpoint{t.local, p, at.proto, 0}, at, n)
 			}
-			if p, ok := talks[t].remotePort(); ok {
+			if p, ok := t.remotePort(); ok {
 				e.used[endpoint{port: p, proto: at.proto}] = true
-				add(endpoint{at.remote, p, at.proto, at.free}, far{remote: talks[t].local}, n)
+				add(endpoint{at.remote, p, at.proto, at.free}, far{remote: t.local}, n)
+			}
+			if rolled {
+				e.noteLocal(at, t)
 			}
 		}
 	})
@@ -89,14 +91,12 @@ const (
 
 // guess applies fan-in, ports and one-way traffic to a conversation. Where hosts are rolled
 // up it weighs all that may be behind it: what does not come out the same is weak.
-func (t *talk) guess(at far, e *fans) Opinion {
+func (t *talk) guess(at far, e *fans, v *veil) Opinion {
 	oneWay, rejected := flow.DirectionUnknown, false
-	var perhaps Opinion // of hosts whose answers alone were rejected
+	var perhaps [3]bool // of hosts whose answers alone were rejected
 	for _, side := range [2]flow.Direction{flow.Ingress, flow.Egress} {
 		back := side.Reverse()
-		if at.folded() && t.accept[side] && t.reject[back] {
-			perhaps = Opinion{side, ByOneWay, false}
-		}
+		perhaps[side] = at.folded() && t.accept[side] && t.reject[back]
 		if !t.accept[side] || t.accept[back] || t.accept[flow.DirectionUnknown] {
 			continue
 		}
@@ -106,50 +106,32 @@ func (t *talk) guess(at far, e *fans) Opinion {
 		}
 	}
 	if rejected && !at.folded() {
-		return Opinion{oneWay, ByOneWay, false}
+		return v.soften(Opinion{oneWay, ByOneWay, false})
 	}
 	var o Opinion
 	if at.proto.HasPorts() && !t.equalPorts() {
-		o = t.compare(at, e)
+		o = t.compare(at, e, v)
 	}
 	if o.Method == ByNothing && oneWay != flow.DirectionUnknown {
 		o = Opinion{oneWay, ByOneWay, true}
 	}
-	if perhaps.Method != ByNothing {
-		o = o.or(perhaps)
+	for _, side := range [2]flow.Direction{flow.Ingress, flow.Egress} {
+		if perhaps[side] {
+			o = o.or(Opinion{side, ByOneWay, false})
+		}
 	}
-	return o
+	return v.soften(o)
 }
 
 // compare compares the two ends of t.
-func (t *talk) compare(at far, e *fans) Opinion {
-	lport, lok := t.localPort()
-	rport, rok := t.remotePort()
-	l := e.look(endpoint{t.local, lport, at.proto, 0}, lok)
-	r := e.look(endpoint{at.remote, rport, at.proto, at.free}, rok)
-	o := compare(l, r, at.proto)
-	var farther []looks // what the remote end may look like as well
-	if at.folded() {
-		// One of the hosts alone has fewer ends than all of them, and higher ports.
-		alone := r
-		alone.ends, alone.hosts = 1, 1
-		high := alone
-		if t.client == store.RemoteClient {
-			high.ephemeral = t.hi >= ephemeral
-		}
-		farther = append(farther, alone, high)
-	} else if rok && !isSource(rport) && e.hidden[endpoint{port: rport, proto: at.proto}] {
-		farther = append(farther, r.crowded())
+func (t *talk) compare(at far, e *fans, v *veil) Opinion {
+	x := t.see(at, e, v)
+	o := compare(x.forLocal[0], x.forLocal[1], at.proto)
+	if v == nil {
+		return o
 	}
-	for _, x := range farther {
-		o = o.or(compare(l, x, at.proto))
-	}
-	if lok && !isSource(lport) && e.at[endpoint{t.local, lport, at.proto, 0}].more {
-		for _, x := range append(farther, r) {
-			o = o.or(compare(l.crowded(), x, at.proto))
-		}
-	}
-	if e.against(at.proto, t, o.Opener) {
+	o = o.or(compare(x.forRemote[0], x.forRemote[1], at.proto))
+	if v.against(at.proto, t, o.Opener) {
 		return Opinion{}
 	}
 	return o
@@ -166,12 +148,6 @@ type looks struct {
 	ends, hosts int  // what meets there
 	service     bool // its port is a service's by convention
 	ephemeral   bool // its port, or the least of them, is a client's by convention
-}
-
-// crowded returns l if any number of others meet there.
-func (l looks) crowded() looks {
-	l.ends, l.hosts = math.MaxInt/4, math.MaxInt/4
-	return l
 }
 
 // look returns what the endpoint looks like; exact says that its port is known.

@@ -1,6 +1,8 @@
 package orient
 
 import (
+	"math/bits"
+
 	"github.com/sgadvise/sgadvise/ingest/flow"
 	"github.com/sgadvise/sgadvise/ingest/store"
 )
@@ -13,6 +15,7 @@ type talk struct {
 	lport, rport uint16 // the folded one is 0
 	lo, hi       uint16 // of the folded port
 	bits         uint64
+	accepted     uint64  // of bits, those of accepted rows
 	accept       [3]bool // by packet direction
 	reject       [3]bool
 	rows         []int
@@ -121,9 +124,18 @@ func (t *talk) notice(r *store.Row) {
 	switch r.Action {
 	case flow.Accept:
 		t.accept[r.Side] = true
+		t.accepted |= r.PortBits
 	case flow.Reject:
 		t.reject[r.Side] = true
 	}
+}
+
+// ends returns how many client ends t has, by the bits of folded ports: never too many.
+func (t *talk) ends() int {
+	if t.client == store.NoClient {
+		return 1
+	}
+	return bits.OnesCount64(t.bits)
 }
 
 // localPort returns the local port if it is exact: never folded, or only one was seen.

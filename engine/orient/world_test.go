@@ -47,12 +47,29 @@ func (rs rules) possible(c *store.Connections) func(int, *store.Row, flow.Direct
 }
 
 // connections reduces records as a run does.
-func connections(recs []flow.Record, rs rules) *store.Connections {
-	cfg := store.Config{Local: make(map[string][]flow.Addr)}
+func connections(recs []flow.Record, rs rules) *store.Connections { return reduce(recs, rs, 0, false) }
+
+// reduce is connections with a limit of rows; with eras, the rules of eni-1 changed twice.
+func reduce(recs []flow.Record, rs rules, limit int, eras bool) *store.Connections {
+	cfg := store.Config{Local: make(map[string][]flow.Addr), MaxRows: limit}
+	if eras {
+		cfg.Cuts = map[string][]int64{"eni-1": {1700001000, 1700002000}}
+	}
+	bound := func(first, last flow.Addr) {
+		last.Lo++
+		cfg.AddrBounds = append(cfg.AddrBounds, first, last)
+	}
 	for name, a := range local {
-		cfg.Local[name] = []flow.Addr{flow.AddrFrom(netip.MustParseAddr(a))}
+		own := flow.AddrFrom(netip.MustParseAddr(a))
+		cfg.Local[name] = []flow.Addr{own}
+		bound(own, own)
 	}
 	for _, r := range rs {
+		if r.peer.IsValid() {
+			last := flow.AddrFrom(r.peer.Addr())
+			last.Lo |= 1<<(32-r.peer.Bits()) - 1
+			bound(flow.AddrFrom(r.peer.Addr()), last)
+		}
 		cfg.PortBounds = append(cfg.PortBounds, r.first)
 		if r.last < 65535 {
 			cfg.PortBounds = append(cfg.PortBounds, r.last+1)

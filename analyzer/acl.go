@@ -150,9 +150,10 @@ func rejectedReplies(p *Pass) map[policy.Ref]replies {
 	var row store.Row
 	var readings []orient.Reading
 	for k := range st.Len() {
-		if st.Row(k, &row); row.Action != flow.Reject {
+		if st.Head(k, &row); row.Action != flow.Reject {
 			continue
 		}
+		st.Row(k, &row)
 		readings = orient.Readings(readings[:0], &row, p.Result.Openers[k])
 		if len(readings) != 1 || !readings[0].IsReply() {
 			continue

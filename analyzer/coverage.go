@@ -69,10 +69,8 @@ type ruleBoxes struct {
 func newRuleCoverage(s *policy.Snapshot) *ruleCoverage {
 	rules := s.Rules()
 	c := &ruleCoverage{lists: newRuleLists(s), interfaces: make([][]int, len(rules)), rules: make([]covered, len(rules)), byACL: make(map[aclSide][]netset.Box)}
-	for _, r := range rules {
-		c.boxes = append(c.boxes, boxesOf(s, r))
-		c.words = append(c.words, substance(r))
-	}
+	c.boxes, c.words = make([]ruleBoxes, len(rules)), make([]string, len(rules))
+	parallel(len(rules), func(i int) { c.boxes[i], c.words[i] = boxesOf(&c.lists.lines[i], rules[i]), substance(rules[i]) })
 
 	byOwner := make(map[string][]int)
 	for i, r := range rules {
@@ -96,11 +94,9 @@ func newRuleCoverage(s *policy.Snapshot) *ruleCoverage {
 			c.byACL[aclSide{s.ACLs[i].ID, side(d)}] = c.lists.own[s.ACLs[i].ID][side(d)].Permits().Perhaps
 		}
 	}
-	for r := range rules {
-		c.rules[r].duplicate = c.duplicateOf(rules, r, byOwner[rules[r].Ref.Owner])
-	}
 	parallel(len(rules), func(r int) {
 		cov := &c.rules[r]
+		cov.duplicate = c.duplicateOf(rules, r, byOwner[rules[r].Ref.Owner])
 		if c.alone(s, r); !cov.own && len(c.interfaces[r]) > 0 && !isACL(s, rules[r].Ref.Owner) {
 			c.together(s, r)
 		}
@@ -119,7 +115,7 @@ func (c *ruleCoverage) alone(s *policy.Snapshot, r int) {
 	rule, cov := s.Rules()[r], &c.rules[r]
 	own := *c.lists.own[rule.Ref.Owner][side(rule.Direction)]
 	l := &own
-	i, _ := l.Find(rule.Ref)
+	i, _ := l.FindRule(c.lists.lines[r].Rule)
 	var keep func(int) bool
 	if !isACL(s, rule.Ref.Owner) {
 		hedge := !c.boxes[r].members && slices.ContainsFunc(c.interfaces[r], func(f int) bool { return c.lists.scopes[c.lists.of[f]].behind })
@@ -139,7 +135,7 @@ func (c *ruleCoverage) alone(s *policy.Snapshot, r int) {
 
 // together settles whether rule r is needless on every interface that carries its group.
 func (c *ruleCoverage) together(s *policy.Snapshot, r int) {
-	rule, cov := s.Rules()[r], &c.rules[r]
+	cov := &c.rules[r]
 	seen := make(map[int]bool)
 	var all *covered
 	for _, f := range c.interfaces[r] {
@@ -148,7 +144,7 @@ func (c *ruleCoverage) together(s *policy.Snapshot, r int) {
 			continue
 		}
 		seen[n] = true
-		in := c.lists.ofRule(rule, f)
+		in := c.lists.ofRule(r, f)
 		if len(in) == 0 && all == nil {
 			all = &covered{instead: byDefault} // nothing filters this direction here
 		}
@@ -295,7 +291,7 @@ func (c *ruleCoverage) maskedBy(s *policy.Snapshot, r int) []string {
 		}
 		seen[place{c.lists.of[f], acl.ID, sub.ID}] = true
 		var admits []netset.Box
-		for _, x := range c.lists.ofRule(rule, f) {
+		for _, x := range c.lists.ofRule(r, f) {
 			admits = append(admits, x.list.Admits(x.at).Perhaps...)
 		}
 		if len(admits) == 0 || meet(admits, c.permitted(acl.ID, rule.Direction)) || meet(admits, prefixBoxes(s.ACLExempt(&s.Interfaces[f], sub))) {
@@ -350,10 +346,12 @@ func isACL(s *policy.Snapshot, owner string) bool {
 	return !isGroup
 }
 
-func boxesOf(s *policy.Snapshot, r *policy.Rule) ruleBoxes {
-	e := resolved(s, r)
-	out := ruleBoxes{members: slices.ContainsFunc(r.Refs(), func(x policy.SetRef) bool { return x.Kind == policy.GroupSet })}
-	out.boxes, out.exact = e.Boxes()
+// boxesOf returns rule r, whose line is x, as boxes.
+func boxesOf(x *space.Line, r *policy.Rule) ruleBoxes {
+	out := ruleBoxes{boxes: x.Sure, exact: x.Exact, members: namesGroup(r)}
+	if !x.Exact {
+		out.boxes, _ = x.Rule.Boxes()
+	}
 	return out
 }
 

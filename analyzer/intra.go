@@ -129,10 +129,9 @@ func (p *Pass) matesDespite(r int) (mates []netip.Prefix, by []policy.Ref) {
 // is in force and who may talk to that interface anyway, and the hidden rule that lets
 // them, until f returns false.
 func (c *ruleCoverage) eachMate(s *policy.Snapshot, r int, f func(mate netip.Prefix, hidden policy.Ref) bool) {
-	rule := s.Rules()[r]
 	for _, n := range c.interfaces[r] {
 		iface := &s.Interfaces[n]
-		for _, x := range c.lists.ofRule(rule, n) {
+		for _, x := range c.lists.ofRule(r, n) {
 			for k := range x.list.Lines {
 				line := &x.list.Lines[k]
 				if !isIntra(line.Rule.Ref) || !meet(line.Sure, x.list.Lines[x.at].Perhaps) {

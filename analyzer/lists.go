@@ -14,6 +14,10 @@ type ruleLists struct {
 	scopes []scope
 	of     []int // interface → scope
 	own    map[string]*[2]*space.List
+
+	lines   []space.Line            // of Snapshot.Rules(), same order
+	members map[*policy.Rule]bool   // rules of lines that name a group
+	intra   map[lineKey]*space.Line // of hidden rules
 }
 
 // scope is interfaces on whose path the same group stages stand.
@@ -41,16 +45,32 @@ func side(d flow.Direction) int {
 var directions = [2]flow.Direction{flow.Ingress, flow.Egress}
 
 func newRuleLists(s *policy.Snapshot) *ruleLists {
-	l := &ruleLists{own: make(map[string]*[2]*space.List)}
-	members := make(map[policy.Ref]bool)
-	for _, r := range s.Rules() {
-		members[r.Ref] = slices.ContainsFunc(r.Refs(), func(x policy.SetRef) bool { return x.Kind == policy.GroupSet })
+	rules := s.Rules()
+	l := &ruleLists{own: make(map[string]*[2]*space.List), lines: make([]space.Line, len(rules)), members: make(map[*policy.Rule]bool), intra: make(map[lineKey]*space.Line)}
+	parallel(len(rules), func(i int) { l.lines[i] = space.LineOf(resolved(s, rules[i]), 0) })
+	for i, r := range rules {
+		if namesGroup(r) {
+			l.members[l.lines[i].Rule] = true
+		}
+	}
+	for i := 0; i < len(rules); {
+		owner := rules[i].Ref.Owner
+		first := i
+		for i < len(rules) && rules[i].Ref.Owner == owner {
+			i++
+		}
+		l.own[owner] = ownLists(l.lines[first:i])
+	}
+	for i := range s.Groups {
+		l.noRules(s.Groups[i].ID)
+	}
+	for i := range s.ACLs {
+		l.noRules(s.ACLs[i].ID)
 	}
 	type key struct {
 		groups string
 		behind bool
 	}
-	shared := make(map[lineKey]*space.Line)
 	behind := behindAppliance(s)
 	known := make(map[key]int)
 	for i := range s.Interfaces {
@@ -63,9 +83,9 @@ func newRuleLists(s *policy.Snapshot) *ruleLists {
 			known[k] = n
 			sc := scope{behind: behind[i]}
 			for _, d := range directions {
-				for _, st := range s.Path(s.Interfaces[i].ID, d) {
+				for _, st := range s.Outline(s.Interfaces[i].ID, d) {
 					if st.Stateful {
-						sc.stages[side(d)] = append(sc.stages[side(d)], newStageList(&st, members, shared))
+						sc.stages[side(d)] = append(sc.stages[side(d)], l.stage(&st, d))
 					}
 				}
 			}
@@ -74,13 +94,21 @@ func newRuleLists(s *policy.Snapshot) *ruleLists {
 		l.scopes[n].interfaces = append(l.scopes[n].interfaces, i)
 		l.of = append(l.of, n)
 	}
-	for i := range s.Groups {
-		l.own[s.Groups[i].ID] = ownLists(s, s.Groups[i].Rules)
-	}
-	for i := range s.ACLs {
-		l.own[s.ACLs[i].ID] = ownLists(s, s.ACLs[i].Rules)
-	}
 	return l
+}
+
+// noRules notes that owner has no rules, unless it has.
+func (l *ruleLists) noRules(owner string) {
+	if l.own[owner] == nil {
+		l.own[owner] = ownLists(nil)
+	}
+}
+
+// namesGroup reports whether a group is among r's peers.
+func namesGroup(r *policy.Rule) bool {
+	return slices.ContainsFunc(r.Match, func(m policy.Match) bool {
+		return slices.ContainsFunc(m.Remote.Refs, func(x policy.SetRef) bool { return x.Kind == policy.GroupSet })
+	})
 }
 
 // lineKey names a rule in one direction; hidden rules are of both.
@@ -89,70 +117,98 @@ type lineKey struct {
 	d   flow.Direction
 }
 
-// newStageList returns the lists of st. Lines of the same rule share what they match:
+// stage returns the lists of st, an outline. Lines of the same rule share what they match:
 // groups have thousands of members, and interfaces hundreds of sets of groups.
-func newStageList(st *policy.Stage, members map[policy.Ref]bool, shared map[lineKey]*space.Line) stageList {
-	out := stageList{list: space.Of(st)}
-	for i := range out.list.Lines {
-		x := &out.list.Lines[i]
-		if x.Rule.Implicit && !isIntra(x.Rule.Ref) {
-			continue // what a platform admits differs by platform
-		}
-		k := lineKey{x.Rule.Ref, x.Rule.Direction}
-		if same := shared[k]; same != nil {
-			x.Rule, x.Sure, x.Perhaps = same.Rule, same.Sure, same.Perhaps
-		} else {
-			own := *x.Rule // not the stage's, which can go
-			x.Rule = &own
-			shared[k] = x
+func (l *ruleLists) stage(st *policy.Stage, d flow.Direction) stageList {
+	n := 0
+	for t := range st.Tiers {
+		for i := range st.Tiers[t].Rules {
+			n++
+			if r := &st.Tiers[t].Rules[i]; r.Ref.Rule == "" {
+				n += len(l.own[r.Ref.Owner][side(d)].Lines)
+			}
 		}
 	}
-	h := *out.list
-	h.Lines = slices.Clone(h.Lines)
-	for i := range h.Lines {
-		if x := &h.Lines[i]; members[x.Rule.Ref] || isIntra(x.Rule.Ref) {
-			x.Sure, x.Exact = nil, false
+	lines := make([]space.Line, 0, n)
+	hedge := false
+	for t := range st.Tiers {
+		for i := range st.Tiers[t].Rules {
+			r := &st.Tiers[t].Rules[i]
+			if r.Ref.Rule == "" {
+				for _, x := range l.own[r.Ref.Owner][side(d)].Lines {
+					x.Tier = t
+					lines = append(lines, x)
+					hedge = hedge || l.members[x.Rule]
+				}
+				continue
+			}
+			x := space.LineOf(r, t)
+			if isIntra(r.Ref) {
+				hedge = true
+				if same := l.intra[lineKey{r.Ref, d}]; same != nil {
+					x.Rule, x.Sure, x.Perhaps = same.Rule, same.Sure, same.Perhaps
+				} else {
+					first := x
+					l.intra[lineKey{r.Ref, d}] = &first
+				}
+			}
+			lines = append(lines, x)
 		}
 	}
-	out.hedged = &h
+	out := stageList{list: space.Join(st.Default, lines)}
+	if out.hedged = out.list; hedge {
+		h := *out.list
+		h.Lines = slices.Clone(h.Lines)
+		for i := range h.Lines {
+			if x := &h.Lines[i]; l.members[x.Rule] || isIntra(x.Rule.Ref) {
+				x.Sure, x.Exact = nil, false
+			}
+		}
+		out.hedged = &h
+	}
 	return out
 }
 
-// ownLists are the rules of one group or network ACL alone, with nothing allowed by
+// ownLists are the lines of one group or network ACL alone, with nothing allowed by
 // default.
-func ownLists(s *policy.Snapshot, rules []policy.Rule) *[2]*space.List {
+func ownLists(lines []space.Line) *[2]*space.List {
 	var out [2]*space.List
 	for _, d := range directions {
-		var tier policy.Tier
-		for i := range rules {
-			if rules[i].Direction == d {
-				tier.Rules = append(tier.Rules, resolved(s, &rules[i]))
+		var mine []space.Line
+		for i := range lines {
+			if lines[i].Rule.Direction == d {
+				mine = append(mine, lines[i])
 			}
 		}
-		out[side(d)] = space.Of(&policy.Stage{Tiers: []policy.Tier{tier}, Default: policy.Deny})
+		out[side(d)] = space.Join(policy.Deny, mine)
 	}
 	return &out
 }
 
-// resolved returns r with its references replaced by what they hold.
-func resolved(s *policy.Snapshot, r *policy.Rule) policy.Rule {
+// resolved returns r with its references replaced by what they hold; r itself if it has
+// none.
+func resolved(s *policy.Snapshot, r *policy.Rule) *policy.Rule {
+	if !slices.ContainsFunc(r.Match, func(m policy.Match) bool { return len(m.Remote.Refs)+len(m.Local.Refs) > 0 }) {
+		return r
+	}
 	e := *r
 	e.Match = slices.Clone(r.Match)
 	for i := range e.Match {
 		e.Match[i].Remote = s.Resolve(e.Match[i].Remote)
 		e.Match[i].Local = s.Resolve(e.Match[i].Local)
 	}
-	return e
+	return &e
 }
 
-// ofRule returns the lists in which rule r of interface f's groups stands: one for each
+// ofRule returns the lists in which rule n of interface f's groups stands: one for each
 // stage that holds it.
-func (l *ruleLists) ofRule(r *policy.Rule, f int) []listed {
+func (l *ruleLists) ofRule(n, f int) []listed {
+	r := l.lines[n].Rule
 	var out []listed
 	sc := &l.scopes[l.of[f]]
-	for n := range sc.stages[side(r.Direction)] {
-		st := &sc.stages[side(r.Direction)][n]
-		if i, ok := st.list.Find(r.Ref); ok {
+	for k := range sc.stages[side(r.Direction)] {
+		st := &sc.stages[side(r.Direction)][k]
+		if i, ok := st.list.FindRule(r); ok {
 			out = append(out, listed{st, st.list, i})
 		}
 	}

@@ -22,9 +22,13 @@ opposite. Nor are rules whose ports come from a list.`,
 		var out []Finding
 		for g := range p.Snapshot.Groups {
 			rules := p.Snapshot.Groups[g].Rules
+			written := make([]writing, len(rules))
+			for i := range rules {
+				written[i] = writingOf(&rules[i])
+			}
 			for i := range rules {
 				for j := i + 1; j < len(rules); j++ {
-					to, ok := merged(&rules[i], &rules[j])
+					to, ok := merged(&written[i], &written[j])
 					if !ok {
 						continue
 					}
@@ -39,16 +43,26 @@ opposite. Nor are rules whose ports come from a list.`,
 	},
 }
 
+// writing is a rule with what reports say of it.
+type writing struct {
+	*policy.Rule
+	protocol, ports, peer, only string
+}
+
+func writingOf(r *policy.Rule) writing {
+	return writing{r, r.Protocol(), r.Ports(), r.Peer(), restrictions(r)}
+}
+
 // merged says what one rule would match exactly what a and b do, if there is one and
 // neither holds the other. At one rank with one action nothing stands between them.
-func merged(a, b *policy.Rule) (string, bool) {
+func merged(a, b *writing) (string, bool) {
 	if a.Direction != b.Direction || a.Action != b.Action || a.Rank != b.Rank || len(a.Match) != 1 || len(b.Match) != 1 ||
-		a.Protocol() != b.Protocol() || a.PortList+b.PortList != "" || restrictions(a) != restrictions(b) {
+		a.protocol != b.protocol || a.PortList != "" || b.PortList != "" || a.only != b.only {
 		return "", false
 	}
 	m, n := &a.Match[0], &b.Match[0]
 	pa, pb := m.ServicePorts(a.Direction), n.ServicePorts(b.Direction)
-	if a.Peer() == b.Peer() {
+	if a.peer == b.peer {
 		proto, ok := m.Protos.Single()
 		if !ok || !proto.HasPorts() || pa.Covers(pb) || pb.Covers(pa) {
 			return "", false
@@ -59,7 +73,7 @@ func merged(a, b *policy.Rule) (string, bool) {
 		pa.First, pa.Last = min(pa.First, pb.First), max(pa.Last, pb.Last)
 		return "ports " + pa.String(), true
 	}
-	if a.Ports() != b.Ports() || len(m.Remote.Prefixes) != 1 || len(n.Remote.Prefixes) != 1 || len(m.Remote.Refs)+len(n.Remote.Refs) > 0 {
+	if a.ports != b.ports || len(m.Remote.Prefixes) != 1 || len(n.Remote.Prefixes) != 1 || len(m.Remote.Refs)+len(n.Remote.Refs) > 0 {
 		return "", false
 	}
 	p, ok := joinHalves(m.Remote.Prefixes[0], n.Remote.Prefixes[0])

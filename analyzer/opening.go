@@ -62,7 +62,7 @@ func (p *Pass) openingOf(i int, m *policy.Match) *opening {
 			k = len(o.places)
 			at[n] = k
 			var pl place
-			for _, x := range p.Coverage.lists.ofRule(r, f) {
+			for _, x := range p.Coverage.lists.ofRule(i, f) {
 				pl.admits = append(pl.admits, x.list.Admits(x.at).Perhaps...)
 			}
 			o.places = append(o.places, pl)
@@ -79,9 +79,10 @@ func vast(p netip.Prefix) bool { return p.Bits() <= 8 }
 // everybody reports whether ps hold all public addresses of a family, and of which.
 func everybody(ps []netip.Prefix) (v4, v6 bool) {
 	by := prefixBoxes(ps)
-	v4, _ = netset.CoveredAll(public4, by)
-	v6, _ = netset.CoveredAll(public6, by)
-	return v4, v6
+	all := func(public []netset.Box) bool {
+		return !slices.ContainsFunc(public, func(b netset.Box) bool { return !covers(by, b) })
+	}
+	return all(public4), all(public6)
 }
 
 // everybodyWith reports whether the prefixes mine of rule i and those of other rules of

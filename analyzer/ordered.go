@@ -21,9 +21,23 @@ func catchAll(x *space.Line) (v4, v6 bool) {
 	if x.Rule.Action == policy.Next {
 		return false, false
 	}
-	v4, _ = netset.Covered(allIPv4, x.Sure)
-	v6, _ = netset.Covered(allIPv6, x.Sure)
-	return v4, v6
+	return covers(x.Sure, allIPv4), covers(x.Sure, allIPv6)
+}
+
+// covers reports whether boxes hold all of a large one. Most often they are too small for
+// it, which is seen sooner than by subtraction.
+func covers(boxes []netset.Box, all netset.Box) bool {
+	var most netset.Size
+	for _, b := range boxes {
+		if x, ok := b.Intersect(all); ok {
+			most = most.Add(x.Size())
+		}
+	}
+	if most.Less(all.Size()) {
+		return false
+	}
+	ok, _ := netset.Covered(all, boxes)
+	return ok
 }
 
 // onlyOf reports whether all that x may match is of the families that are true.

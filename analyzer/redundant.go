@@ -20,12 +20,16 @@ It speaks for the observed traffic only. Whether other rules permit all that thi
 does, whatever the traffic, is the check shadowed-rule.`,
 	Run: func(p *Pass) []Finding {
 		var out []Finding
+		var beside [][]int32 // rule → signatures with it
 		for i := range p.Verdicts {
 			v := &p.Verdicts[i]
 			if v.Verdict != Redundant || v.Rule.Implicit || v.Rule.Action != policy.Allow {
 				continue
 			}
-			related := companions(p, i)
+			if beside == nil {
+				beside = p.signatures()
+			}
+			related := companions(p, i, beside[i])
 			why := "other rules permit each of them too"
 			if len(related) == 0 {
 				why = "without it each would be permitted all the same"
@@ -44,19 +48,15 @@ const maxRelated = 5
 
 // companions names the rules that most often won together with rule i, in its own list:
 // another stage, or the lines for answers, decide something else.
-func companions(p *Pass, i int) []policy.Ref {
+func companions(p *Pass, i int, signatures []int32) []policy.Ref {
 	seen := make(map[int32]bool)
 	rules := p.Snapshot.Rules()
 	beside := func(o *policy.Rule) bool {
 		return o.Direction == rules[i].Direction && isACL(p.Snapshot, o.Ref.Owner) == isACL(p.Snapshot, rules[i].Ref.Owner)
 	}
 	var out []policy.Ref
-	for n := range p.Result.Signatures {
-		s := &p.Result.Signatures[n]
-		if !contains(s.Hits, int32(i)) {
-			continue
-		}
-		for _, id := range s.Hits {
+	for _, n := range signatures {
+		for _, id := range p.Result.Signatures[n].Hits {
 			if int(id) != i && int(id) < len(rules) && !seen[id] && beside(rules[id]) {
 				seen[id] = true
 				out = append(out, p.Result.Usage[id].Ref)
@@ -65,4 +65,15 @@ func companions(p *Pass, i int) []policy.Ref {
 	}
 	sortRefs(out)
 	return out[:min(len(out), maxRelated)]
+}
+
+// signatures returns for each rule the signatures of which it is a hit.
+func (p *Pass) signatures() [][]int32 {
+	out := make([][]int32, len(p.Result.Usage))
+	for n := range p.Result.Signatures {
+		for _, id := range p.Result.Signatures[n].Hits {
+			out[id] = append(out[id], int32(n))
+		}
+	}
+	return out
 }

@@ -7,8 +7,6 @@ import (
 	"github.com/sgadvise/sgadvise/engine/policy"
 )
 
-func contains(sorted []int32, id int32) bool { _, ok := slices.BinarySearch(sorted, id); return ok }
-
 func sortRefs(refs []policy.Ref) { slices.SortFunc(refs, policy.Ref.Compare) }
 
 // ShadowedRule finds rules that other rules make needless, whatever the traffic.

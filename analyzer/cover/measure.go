@@ -3,6 +3,7 @@ package cover
 import (
 	"net/netip"
 	"slices"
+	"sync"
 
 	"github.com/sgadvise/sgadvise/engine/netset"
 	"github.com/sgadvise/sgadvise/ingest/flow"
@@ -18,6 +19,9 @@ type Weights struct {
 	Blocks          []netip.Prefix // which addresses are private
 	Port, AdminPort uint64         // of one port; ICMP types and other protocols weigh 1
 	AdminPorts      []uint16
+
+	once sync.Once
+	made *measure // see measure
 }
 
 // DefaultWeights returns the weights that exposure is reported in. A public address
@@ -38,7 +42,13 @@ func Exposure(boxes []netset.Box) netset.Size { return DefaultWeights().Exposure
 
 // Exposure returns the exposure of the union of boxes: points in several boxes count
 // once. Exact, in O(m log m).
-func (w *Weights) Exposure(boxes []netset.Box) netset.Size { return newMeasure(w).union(boxes) }
+func (w *Weights) Exposure(boxes []netset.Box) netset.Size { return w.measure().union(boxes) }
+
+// measure returns w made ready for sums, once.
+func (w *Weights) measure() *measure {
+	w.once.Do(func() { w.made = newMeasure(w) })
+	return w.made
+}
 
 // measure is Weights made ready for sums.
 type measure struct {

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"math/bits"
 	"net/netip"
 
 	"github.com/sgadvise/sgadvise/engine/netset"
@@ -21,24 +22,27 @@ func (m *Match) Boxes(d flow.Direction) (boxes []netset.Box, exact bool) {
 	if d == flow.Egress {
 		ports, other = other, ports
 	}
-	var services []netset.Services
-	for n := range 256 {
-		p := flow.Proto(n)
-		if !m.Protos.Has(p) {
-			continue
+	var buf [4]netset.Services
+	services := buf[:0]
+	for n, word := range m.Protos {
+		for ; word != 0; word &= word - 1 {
+			p := flow.Proto(64*n + bits.TrailingZeros64(word))
+			s := netset.ServiceOf(p, ports)
+			switch {
+			case p.IsICMP():
+				s = netset.ICMPServices(p, m.ICMP.Type, m.ICMP.Code)
+			case p.HasPorts() && other != netset.AllPorts:
+				exact = false
+			}
+			if k := len(services) - 1; k >= 0 && services[k].Last+1 == s.First {
+				services[k].Last = s.Last
+			} else {
+				services = append(services, s)
+			}
 		}
-		s := netset.ServiceOf(p, ports)
-		switch {
-		case p.IsICMP():
-			s = netset.ICMPServices(p, m.ICMP.Type, m.ICMP.Code)
-		case p.HasPorts() && other != netset.AllPorts:
-			exact = false
-		}
-		if k := len(services) - 1; k >= 0 && services[k].Last+1 == s.First {
-			services[k].Last = s.Last
-		} else {
-			services = append(services, s)
-		}
+	}
+	if n := len(m.Remote.Prefixes) * len(services); n > 0 {
+		boxes = make([]netset.Box, 0, n)
 	}
 	for _, p := range m.Remote.Prefixes {
 		for _, s := range services {

@@ -123,3 +123,35 @@ func TestBoxesAgreeWithMatches(t *testing.T) {
 		t.Errorf("%d of 20000 connections match: the test says little", hits)
 	}
 }
+
+// Protocols are found by the bits of their set: all 256 of them, whatever lies between.
+func TestBoxesOfEveryProtocolSet(t *testing.T) {
+	rng := rand.New(rand.NewPCG(4, 4))
+	for range 500 {
+		m := NewMatch(flow.Ingress, ProtoSet{}, netset.PortRange{First: 5, Last: uint16(5 + rng.IntN(9))}, TypeCode{8, int16(rng.IntN(3)) - 1}, prefixes("10.0.0.0/8", "11.0.0.0/8"))
+		for i := range m.Protos {
+			m.Protos[i] = rng.Uint64() & rng.Uint64()
+			if rng.IntN(3) == 0 {
+				m.Protos[i] = []uint64{0, ^uint64(0)}[rng.IntN(2)]
+			}
+		}
+		boxes, _ := m.Boxes(flow.Ingress)
+		for p := range 256 {
+			s := netset.ServiceOf(flow.Proto(p), m.LocalPorts)
+			if flow.Proto(p).IsICMP() {
+				s = netset.ICMPServices(flow.Proto(p), m.ICMP.Type, m.ICMP.Code)
+			}
+			n := 0
+			for _, b := range boxes {
+				if b.Services.Covers(s) {
+					n++
+				} else if b.Services.Overlaps(netset.ServiceOf(flow.Proto(p), netset.AllPorts)) && !m.Protos.Has(flow.Proto(p)) {
+					t.Fatalf("%x: %s holds of protocol %d", m.Protos, b, p)
+				}
+			}
+			if want := map[bool]int{true: 2}[m.Protos.Has(flow.Proto(p))]; n != want {
+				t.Fatalf("%x: %d boxes hold %s, want %d: %v", m.Protos, n, s, want, boxes)
+			}
+		}
+	}
+}

@@ -51,6 +51,21 @@ func (s *Snapshot) Frame(id string, d flow.Direction) []Stage {
 	return s.pathOf(f, d, func(_ *Snapshot, to []Rule, _ []Rule, _ flow.Direction) []Rule { return to })
 }
 
+// Outline is Path with one rule in the place of those of each group or network ACL that has
+// any. It has no match, and its ref names the owner alone.
+func (s *Snapshot) Outline(id string, d flow.Direction) []Stage {
+	f, ok := s.Interface(id)
+	if !ok {
+		return nil
+	}
+	return s.pathOf(f, d, func(_ *Snapshot, to, rules []Rule, _ flow.Direction) []Rule {
+		if len(rules) == 0 {
+			return to
+		}
+		return append(to, Rule{Ref: Ref{Owner: rules[0].Ref.Owner}})
+	})
+}
+
 // EachOnPath calls f with each rule on the path of interface id in direction d, as it was
 // declared: references are not resolved.
 func (s *Snapshot) EachOnPath(id string, d flow.Direction, f func(*Rule)) {

@@ -30,7 +30,8 @@ type Line struct {
 	Perhaps []netset.Box // all that it may match; Sure itself where that is exact
 	Exact   bool         // Sure and Perhaps are the same
 
-	class int // lines of one tier, rank and action speak together
+	class int             // lines of one tier, rank and action speak together
+	reach netset.Services // holds those of Perhaps
 }
 
 // everything is all services from all addresses.
@@ -45,15 +46,26 @@ func Everything() []netset.Box { return slices.Clone(everything) }
 // Of returns the list of st, whose references have been resolved. Addresses that the
 // stage exempts are not in it: for them the stage does not speak at all.
 func Of(st *policy.Stage) *List {
-	l := &List{Default: st.Default, Plain: true}
+	var lines []Line
 	for t := range st.Tiers {
+		lines = slices.Grow(lines, len(st.Tiers[t].Rules))
 		for i := range st.Tiers[t].Rules {
-			l.Lines = append(l.Lines, lineOf(&st.Tiers[t].Rules[i], t))
+			lines = append(lines, LineOf(&st.Tiers[t].Rules[i], t))
 		}
 	}
-	slices.SortStableFunc(l.Lines, func(a, b Line) int {
-		return cmp.Or(a.order(&b), a.Rule.Ref.Compare(b.Rule.Ref))
-	})
+	return Join(st.Default, lines)
+}
+
+// Join returns the list of lines, which it keeps and may put into another order.
+func Join(otherwise policy.Action, lines []Line) *List {
+	l := &List{Lines: lines, Default: otherwise, Plain: true}
+	sorted := true
+	for i := 1; i < len(lines) && sorted; i++ {
+		sorted = lines[i-1].compare(&lines[i]) <= 0
+	}
+	if !sorted {
+		slices.SortStableFunc(lines, func(a, b Line) int { return a.compare(&b) })
+	}
 	for i := range l.Lines {
 		x := &l.Lines[i]
 		l.Plain = l.Plain && x.Rule.Action == policy.Allow
@@ -63,6 +75,8 @@ func Of(st *policy.Stage) *List {
 			if x.class = l.Lines[i-1].class; x.order(&l.Lines[i-1]) != 0 {
 				x.class++
 			}
+		} else {
+			x.class = 0
 		}
 	}
 	return l
@@ -73,7 +87,10 @@ func (x *Line) order(y *Line) int {
 	return cmp.Or(cmp.Compare(x.Tier, y.Tier), cmp.Compare(x.Rule.Rank, y.Rule.Rank), cmp.Compare(x.Rule.Action, y.Rule.Action))
 }
 
-func lineOf(r *policy.Rule, tier int) Line {
+func (x *Line) compare(y *Line) int { return cmp.Or(x.order(y), x.Rule.Ref.Compare(y.Rule.Ref)) }
+
+// LineOf returns the line of r, whose references have been resolved.
+func LineOf(r *policy.Rule, tier int) Line {
 	x := Line{Rule: r, Tier: tier, Exact: true}
 	for i := range r.Match {
 		m := r.Match[i]
@@ -81,6 +98,8 @@ func lineOf(r *policy.Rule, tier int) Line {
 		x.Exact = x.Exact && exact
 		known := !m.Remote.Unknown && len(m.Remote.Refs) == 0
 		switch {
+		case exact && x.Sure == nil:
+			x.Sure = boxes
 		case exact:
 			x.Sure = append(x.Sure, boxes...)
 		case known: // it restricts what boxes do not show: they are larger than it
@@ -100,6 +119,12 @@ func lineOf(r *policy.Rule, tier int) Line {
 	} else {
 		x.Perhaps = append(x.Perhaps, x.Sure...)
 	}
+	for i, b := range x.Perhaps {
+		if i == 0 {
+			x.reach = b.Services
+		}
+		x.reach.First, x.reach.Last = min(x.reach.First, b.Services.First), max(x.reach.Last, b.Services.Last)
+	}
 	return x
 }
 
@@ -115,6 +140,16 @@ func restricted(m *policy.Match, d flow.Direction) bool {
 func (l *List) Find(ref policy.Ref) (int, bool) {
 	for i := range l.Lines {
 		if l.Lines[i].Rule.Ref == ref {
+			return i, true
+		}
+	}
+	return -1, false
+}
+
+// FindRule returns the index of the line of r itself, the rule that it was made of.
+func (l *List) FindRule(r *policy.Rule) (int, bool) {
+	for i := range l.Lines {
+		if l.Lines[i].Rule == r {
 			return i, true
 		}
 	}

@@ -99,9 +99,15 @@ func (l *List) stillPermitted(boxes []netset.Box, others func(int) bool) bool {
 	if len(boxes) == 0 {
 		return true
 	}
-	by := slices.Clone(l.ByDefault().Sure)
+	var buf [32]netset.Box
+	by := append(buf[:0], l.ByDefault().Sure...)
+	all := boxes[0].Services
+	for _, b := range boxes {
+		all.First, all.Last = min(all.First, b.Services.First), max(all.Last, b.Services.Last)
+	}
 	for j := range l.Lines {
-		if l.meets(j, boxes) && others(j) {
+		// Most lines are for other services.
+		if l.Lines[j].reach.Overlaps(all) && l.meets(j, boxes) && others(j) {
 			by = append(by, l.Admits(j).Sure...)
 		}
 	}

@@ -83,6 +83,52 @@ func (r *rows) batch(n int) store.Batch {
 	}
 }
 
+// move moves n rows to an earlier place.
+func (r *rows) move(to, from, n int) {
+	copy(r.iface[to:], r.iface[from:from+n])
+	copy(r.src[to:], r.src[from:from+n])
+	copy(r.dst[to:], r.dst[from:from+n])
+	copy(r.srcPort[to:], r.srcPort[from:from+n])
+	copy(r.dstPort[to:], r.dstPort[from:from+n])
+	copy(r.packets[to:], r.packets[from:from+n])
+	copy(r.bytes[to:], r.bytes[from:from+n])
+	copy(r.start[to:], r.start[from:from+n])
+	copy(r.end[to:], r.end[from:from+n])
+	copy(r.proto[to:], r.proto[from:from+n])
+	copy(r.action[to:], r.action[from:from+n])
+	copy(r.status[to:], r.status[from:from+n])
+	copy(r.pktSrc[to:], r.pktSrc[from:from+n])
+	copy(r.pktDst[to:], r.pktDst[from:from+n])
+	copy(r.flags[to:], r.flags[from:from+n])
+	copy(r.direction[to:], r.direction[from:from+n])
+}
+
+// clear empties the column of a field in some rows.
+func (r *rows) clear(f Field, from, to int) {
+	switch f {
+	case PktSrcAddr:
+		clear(r.pktSrc[from:to])
+	case PktDstAddr:
+		clear(r.pktDst[from:to])
+	case SrcPort:
+		clear(r.srcPort[from:to])
+	case DstPort:
+		clear(r.dstPort[from:to])
+	case Protocol:
+		clear(r.proto[from:to])
+	case Packets:
+		clear(r.packets[from:to])
+	case Bytes:
+		clear(r.bytes[from:to])
+	case Action:
+		clear(r.action[from:to])
+	case TCPFlags:
+		clear(r.flags[from:to])
+	case FlowDirection:
+		clear(r.direction[from:to])
+	}
+}
+
 // optional is a set of the columns that a batch may lack.
 type optional uint8
 

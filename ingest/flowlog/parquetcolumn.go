@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/format"
@@ -34,21 +35,41 @@ type parquetColumn struct {
 	pages pageReader
 	row   int // the first of the run in the page
 	value int // position of its value, which differs from row where there are nulls
+	null  int // how many of the nulls of the page come before it
 
-	// Of the page: def and codes as in pages, and vals are the values, those of the
-	// dictionary if there are codes.
-	def   []byte
-	codes []int32
-	vals  *parquetValues
-	at    []int32  // of each row of the run: position in codes or vals, -1: null
-	there int      // rows of the run that are not null
-	dense []uint64 // scratch: the numbers of those
+	// Of the run.
+	nulls []int32  // as in pages: the rows of the page that are null
+	there int      // rows that are not null
+	codes []uint32 // of each row the place in the dictionary, one beyond it for null; nil if pages has values
+	same  bool     // all codes are
+	room  []uint32 // memory for codes
 
-	// The parsed dictionary: of a column of numbers or words, of addresses, of interfaces.
-	num   []uint64
-	addr  []flow.Addr
-	names []*interned // nil: not yet met
+	parsed parsedValues // of the dictionary
 }
+
+// parsedValues are what the values of a dictionary are to a batch, and after them what null is.
+type parsedValues struct {
+	num    []uint64    // of numbers and words
+	addr   []flow.Addr // of addresses
+	iface  []uint32    // of names: the index in the batches of a naming, notYet if that was not asked for
+	naming uint32
+
+	class []families // of each value
+	plain bool       // all are anyFamily
+}
+
+// notYet is no index of an interface.
+const notYet = math.MaxUint32
+
+// families say of which families of addresses a row may be, as far as one of its values goes.
+// A row that is left with none is not plain.
+type families uint8
+
+const (
+	family4 families = 1 << iota
+	family6
+	anyFamily = family4 | family6
+)
 
 // newParquetColumn returns a reader for column c, which holds field f.
 func newParquetColumn(c *parquet.Column, f Field) (parquetColumn, error) {
@@ -96,223 +117,97 @@ func (c *parquetColumn) open(r io.ReaderAt, size int64, m *format.ColumnMetaData
 // there are none. It returns io.EOF after the last.
 func (c *parquetColumn) load() (int, error) {
 	for c.row == c.pages.rows {
-		c.row, c.value = 0, 0
-		if err := c.pages.next(); err != nil {
+		c.row, c.value, c.null = 0, 0, 0
+		if err := c.pages.load(); err != nil {
 			return 0, err
 		}
-		p := &c.pages
-		c.def, c.codes, c.vals = p.def, p.codes, &p.values
-		if c.codes == nil {
-			continue
-		}
-		c.vals = &p.dict
-		if p.newDict {
-			p.newDict = false
+		if c.pages.coded && c.pages.newDict {
+			c.pages.newDict = false
 			c.parseDictionary()
 		}
 	}
 	return c.pages.rows - c.row, nil
 }
 
-// parseDictionary parses each value of the dictionary once.
-func (c *parquetColumn) parseDictionary() {
-	n := c.vals.len()
-	switch c.field {
-	case InterfaceID:
-		c.names = resized(c.names, n)
-		clear(c.names)
-	case SrcAddr, DstAddr, PktSrcAddr, PktDstAddr:
-		c.addr = resized(c.addr, n)
-		for i := range c.addr {
-			c.addr[i] = c.parseAddr(i)
-		}
-	default:
-		c.num = resized(c.num, n)
-		for i := range c.num {
-			c.num[i] = c.parseNumber(i)
-		}
-	}
-}
-
-func resized[T any](s []T, n int) []T {
-	if cap(s) < n {
-		return make([]T, n)
-	}
-	return s[:n]
-}
-
-// locate finds the place of the value of each of the n rows of the run.
-func (c *parquetColumn) locate(n int) {
-	c.there = n
-	if c.def == nil {
-		return
-	}
-	c.at = resized(c.at, n)
-	at := int32(c.value)
-	for i, level := range c.def[c.row : c.row+n] {
-		if level != 1 {
-			c.at[i] = -1
-			continue
-		}
-		c.at[i] = at
-		at++
-	}
-	c.there = int(at) - c.value
-}
-
-// place returns the position of the value of row i of the run in vals, -1 if null.
-func (c *parquetColumn) place(i int) int {
-	p := c.value + i
-	if c.def != nil {
-		if p = int(c.at[i]); p < 0 {
-			return -1
-		}
-	}
+// values are those that codes are places of, or else those of the page.
+func (c *parquetColumn) values() *parquetValues {
 	if c.codes != nil {
-		p = int(uint32(c.codes[p])) // a damaged file may have a negative code
+		return &c.pages.dict
 	}
-	return p
+	return &c.pages.values
 }
 
-// advance steps over the n rows of the run.
-func (c *parquetColumn) advance(n int) {
-	c.value += c.there
-	c.row += n
-}
-
-// numbers fills out with what the run holds of a column of numbers or words.
-func (c *parquetColumn) numbers(out []uint64) {
-	if c.def == nil {
-		c.present(out)
-		return
-	}
-	c.dense = resized(c.dense, c.there)
-	c.present(c.dense)
-	absent := absentNumber(c.field)
-	for i, at := range c.at {
-		if at < 0 {
-			out[i] = absent
-		} else {
-			out[i] = c.dense[int(at)-c.value]
-		}
-	}
-}
-
-// present fills out with the numbers or words of the run that are not null.
-func (c *parquetColumn) present(out []uint64) {
-	lo, hi := c.value, c.value+len(out)
-	switch {
-	case c.codes != nil:
-		for i, code := range c.codes[lo:hi] {
-			out[i] = c.num[code]
-		}
-	case c.kind == parquet.Int32 && !c.unsigned && c.unit == 1:
-		for i, v := range c.vals.i32[lo:hi] {
-			out[i] = uint64(int64(v))
-		}
-		plainNumbers(c.field, out)
-	case c.kind == parquet.Int64 && !c.unsigned && c.unit == 1:
-		for i, v := range c.vals.i64[lo:hi] {
-			out[i] = uint64(v)
-		}
-		plainNumbers(c.field, out)
-	default:
-		for i := range out {
-			out[i] = c.parseNumber(lo + i)
-		}
-	}
-}
-
-// plainNumbers is plainNumber for signed numbers, all at once; what is negative
-// becomes odd.
-func plainNumbers(f Field, v []uint64) {
-	most := uint64(math.MaxInt64)
-	switch f {
-	case SrcPort, DstPort:
-		most = math.MaxUint16
-	case Protocol:
-		most = math.MaxUint8
-	case Packets, Bytes:
-	default:
-		for i, n := range v {
-			if v[i] = odd; int64(n) >= 0 {
-				v[i] = plainNumber(f, n)
-			}
-		}
-		return
-	}
-	for i, n := range v {
-		if n > most {
-			v[i] = odd
-		}
-	}
-}
-
-// addresses fills out with the addresses of the run.
-func (c *parquetColumn) addresses(out []flow.Addr) {
-	if c.def == nil && c.codes != nil {
-		for i, code := range c.codes[c.value : c.value+len(out)] {
-			out[i] = c.addr[code]
-		}
-		return
-	}
-	for i := range out {
-		switch p := c.place(i); {
-		case p < 0:
-			out[i] = flow.Addr{}
-		case c.codes != nil:
-			out[i] = c.addr[p]
-		default:
-			out[i] = c.parseAddr(p)
-		}
-	}
-}
-
-// parseAddr returns the address at place p: zero if missing, oddAddr if it needs a
-// second look.
-func (c *parquetColumn) parseAddr(p int) flow.Addr {
-	if c.kind != parquet.ByteArray {
-		return oddAddr
-	}
-	a, kind := parseAddr(c.vals.bytes(p))
-	switch kind {
-	case addr4, addr6:
-		return a
-	case addrMissing:
-		return flow.Addr{}
-	}
-	return oddAddr
-}
-
-// checkNames checks that the codes of the n rows of the run are in the dictionary,
-// for name looks them up where a panic would not be caught.
-func (c *parquetColumn) checkNames(n int) error {
-	if c.codes == nil {
+// begin makes the next n rows the run at hand.
+func (c *parquetColumn) begin(n int) error {
+	rest := c.pages.nulls[c.null:]
+	nulls, _ := slices.BinarySearch(rest, int32(c.row+n))
+	c.nulls, c.there = rest[:nulls], n-nulls
+	if c.codes = nil; !c.pages.coded {
 		return nil
 	}
-	for i := range n {
-		if p := c.place(i); p >= c.vals.len() {
-			return fmt.Errorf("it refers to value %d of %d", p, c.vals.len())
+	c.room = resized(c.room, n)
+	c.codes = c.room
+	c.same = c.pages.codes.read(c.codes[:c.there])
+	if nulls > 0 {
+		c.same = false
+		null := uint32(c.pages.dict.len())
+		for _, code := range c.codes[:c.there] {
+			if code >= null {
+				return c.beyond(int(code))
+			}
 		}
+		spread(c, c.codes, null)
 	}
 	return nil
 }
 
-// name returns the index of the interface of row i of the run in the current batch.
-func (c *parquetColumn) name(i int, columns *columns) uint32 {
-	p := c.place(i)
-	if p < 0 || c.kind != parquet.ByteArray {
-		return columns.iface(ifaceName(c.appendText(nil, i)))
+// end steps over the n rows of the run.
+func (c *parquetColumn) end(n int) {
+	c.row += n
+	c.value += c.there
+	c.null += len(c.nulls)
+}
+
+// spread moves the values of the run, which stand at the beginning of out, to their rows, and
+// puts absent where there is null.
+func spread[T any](c *parquetColumn, out []T, absent T) {
+	from, end := c.there, len(out)
+	for k := len(c.nulls) - 1; k >= 0; k-- {
+		row := int(c.nulls[k]) - c.row
+		n := end - row - 1
+		copy(out[row+1:end], out[from-n:from])
+		from -= n
+		out[row] = absent
+		end = row
 	}
-	if c.codes == nil {
-		return columns.iface(ifaceName(c.vals.bytes(p)))
+}
+
+// place returns the position of the value of row i of the run in values, -1 if null.
+func (c *parquetColumn) place(i int) int {
+	if c.codes != nil {
+		if p := int(c.codes[i]); p != c.pages.dict.len() || c.there == len(c.codes) {
+			return p
+		}
+		return -1
 	}
-	e := c.names[p]
-	if e == nil {
-		e = columns.intern(ifaceName(c.vals.bytes(p)))
-		c.names[p] = e
+	before, null := slices.BinarySearch(c.nulls, int32(c.row+i))
+	if null {
+		return -1
 	}
-	return columns.index(e)
+	return c.value + i - before
+}
+
+// check checks that the value of row i of the run is in the dictionary.
+func (c *parquetColumn) check(i int) error {
+	if p := c.place(i); p >= c.values().len() {
+		return c.beyond(p)
+	}
+	return nil
+}
+
+// beyond says that a page refers to place p of the dictionary, which is shorter.
+func (c *parquetColumn) beyond(p int) error {
+	return fmt.Errorf("it refers to value %d of %d", p, c.pages.dict.len())
 }
 
 // endOf turns the end of the pages before the last row into an error.

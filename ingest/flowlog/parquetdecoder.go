@@ -12,23 +12,24 @@ import (
 	"github.com/sgadvise/sgadvise/ingest/store"
 )
 
-// runRows bounds the rows that are turned from columns into a batch at once: the
-// values of a run, a hundred bytes a row, stay in the first-level caches.
-const runRows = 256
-
 // parquetDecoder decodes row groups; one goroutine uses it.
+//
+// It goes from run to run of rows: some that are on one page in every column and fit into
+// the batch at hand. What a column has of the run goes right into the batch, and what it
+// has to say against a row is noted beside it. Rows that are left without a family then
+// go the slow way, and those after them are moved up if a row is not used.
 type parquetDecoder struct {
 	schema  *parquetSchema
 	readers []parquetColumn
 	byField [NumFields]*parquetColumn
 	lines   *LineDecoder // reads the rows that are not plain
 	stats   *Stats
-	fast    bool // the columns that a flow needs are there
+	fast    bool    // the columns that a flow needs are there
+	absent  []Field // columns of the batch that the file lacks
 
-	num  [NumFields][runRows]uint64
-	addr [NumFields][]flow.Addr // of the address fields: runRows long
-	text []byte
-	pos  []span
+	families [store.BatchSize]families // of each row of the run
+	text     []byte
+	pos      []span
 }
 
 func newParquetDecoder(schema *parquetSchema, name string, emit func(*store.Batch) error) *parquetDecoder {
@@ -46,8 +47,10 @@ func newParquetDecoder(schema *parquetSchema, name string, emit func(*store.Batc
 		d.byField[d.readers[i].field] = &d.readers[i]
 		d.readers[i].pages.unpack = unpack
 	}
-	for _, f := range [...]Field{SrcAddr, DstAddr, PktSrcAddr, PktDstAddr} {
-		d.addr[f] = make([]flow.Addr, runRows)
+	for f, c := range d.byField {
+		if c == nil {
+			d.absent = append(d.absent, Field(f))
+		}
 	}
 	return d
 }
@@ -66,7 +69,12 @@ func (d *parquetDecoder) rowGroup(ctx context.Context, r io.ReaderAt, size int64
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		n, err := d.load(int(min(rows-done, runRows)))
+		if d.lines.columns.n == store.BatchSize {
+			if err := d.lines.columns.flush(); err != nil {
+				return err
+			}
+		}
+		n, err := d.load(int(min(rows-done, int64(store.BatchSize-d.lines.columns.n))))
 		if err != nil {
 			return err
 		}
@@ -74,7 +82,7 @@ func (d *parquetDecoder) rowGroup(ctx context.Context, r io.ReaderAt, size int64
 			return err
 		}
 		for i := range d.readers {
-			d.readers[i].advance(n)
+			d.readers[i].end(n)
 		}
 		done += int64(n)
 	}
@@ -95,115 +103,158 @@ func (d *parquetDecoder) at(c *parquetColumn, err error) error {
 	return fmt.Errorf("column %s: %w", c.field, err)
 }
 
-// load makes the next rows ready in every column, at most n, and returns how many:
-// a run never crosses the end of a page.
+// load makes the next rows ready in every column, at most n, and returns how many: a run
+// never crosses the end of a page. It fills the rows of the batch that come next, and notes of
+// which families each may be.
 func (d *parquetDecoder) load(n int) (int, error) {
-	for i := range d.readers {
-		c := &d.readers[i]
-		err := guarded(func() error {
-			left, err := c.load()
-			n = min(n, left)
-			return err
-		})
-		if err != nil {
-			return 0, d.at(c, endOf(err))
-		}
-	}
-	for i := range d.readers {
-		c := &d.readers[i]
-		err := guarded(func() error {
-			c.locate(n)
-			switch {
-			case c.field == InterfaceID:
-				return c.checkNames(n)
-			case d.addr[c.field] != nil:
-				c.addresses(d.addr[c.field][:n])
-			default:
-				c.numbers(d.num[c.field][:n])
+	var at *parquetColumn
+	err := guarded(func() error {
+		for i := range d.readers {
+			at = &d.readers[i]
+			left, err := at.load()
+			if err != nil {
+				return endOf(err)
 			}
-			return nil
-		})
-		if err != nil {
-			return 0, d.at(c, err)
+			n = min(n, left)
 		}
-	}
-	return n, nil
-}
-
-// run turns n rows, of which before rows come first, into rows of the batch.
-func (d *parquetDecoder) run(n int, before int64) error {
-	d.stats.Records += uint64(n)
-	cols := d.lines.columns
-	b := cols.rows
-	names := d.byField[InterfaceID]
-	for i := range n {
-		src, dst := d.addr[SrcAddr][i], d.addr[DstAddr][i]
-		pktSrc, pktDst := d.addr[PktSrcAddr][i], d.addr[PktDstAddr][i]
-		srcPort, dstPort, proto := d.num[SrcPort][i], d.num[DstPort][i], d.num[Protocol][i]
-		packets, octets, flags := d.num[Packets][i], d.num[Bytes][i], d.num[TCPFlags][i]
-		start, end := d.num[Start][i], d.num[End][i]
-		action, status, direction := d.num[Action][i], d.num[LogStatus][i], d.num[FlowDirection][i]
-		four := src.Is4()
-		if !d.fast || action == odd || status == odd || direction == odd || flags == odd ||
-			proto == odd || srcPort == odd || dstPort == odd || packets == odd || octets == odd ||
-			start == odd || end == odd || end < start ||
-			d.num[Version][i] == odd || d.num[VSwitchID][i] == odd ||
-			!plainPair(src, dst, four) || !plainPacket(pktSrc, four) || !plainPacket(pktDst, four) ||
-			!plainType(d.num[Type][i], four) {
-			if err := d.slow(i, before+int64(i)+1); err != nil {
+		of := d.families[:n]
+		for i := range of {
+			of[i] = anyFamily
+		}
+		for i := range d.readers {
+			at = &d.readers[i]
+			if err := at.begin(n); err != nil {
 				return err
 			}
-			continue
+			if d.fast {
+				d.fill(at, of)
+			}
 		}
-		if d.schema.layout.alibaba {
-			flags = uint64(alibabaFlags(flow.TCPFlags(flags)))
+		return nil
+	})
+	if err == nil {
+		return n, nil
+	}
+	if at.codes != nil {
+		for i := range min(n, len(at.codes)) {
+			if beyond := at.check(i); beyond != nil {
+				err = beyond // what the panic was about
+				break
+			}
 		}
-		if !flow.Proto(proto).HasPorts() {
-			srcPort, dstPort = 0, 0
+	}
+	return 0, d.at(at, err)
+}
+
+// fill fills a column of the batch, but for the names of interfaces.
+func (d *parquetDecoder) fill(c *parquetColumn, of []families) {
+	cols := d.lines.columns
+	b, from, to := cols.rows, cols.n, cols.n+len(of)
+	switch c.field {
+	case InterfaceID:
+	case SrcAddr:
+		c.addresses(b.src[from:to], of)
+	case DstAddr:
+		c.addresses(b.dst[from:to], of)
+	case PktSrcAddr:
+		c.addresses(b.pktSrc[from:to], of)
+	case PktDstAddr:
+		c.addresses(b.pktDst[from:to], of)
+	case SrcPort:
+		numbers(c, b.srcPort[from:to], of)
+	case DstPort:
+		numbers(c, b.dstPort[from:to], of)
+	case Protocol:
+		numbers(c, b.proto[from:to], of)
+	case Packets:
+		numbers(c, b.packets[from:to], of)
+	case Bytes:
+		numbers(c, b.bytes[from:to], of)
+	case Start:
+		numbers(c, b.start[from:to], of)
+	case End:
+		numbers(c, b.end[from:to], of)
+	case Action:
+		numbers(c, b.action[from:to], of)
+	case TCPFlags:
+		numbers(c, b.flags[from:to], of)
+	case FlowDirection:
+		numbers(c, b.direction[from:to], of)
+	case LogStatus, Type, Version, VSwitchID: // seen in no batch
+		c.judge(of)
+	}
+}
+
+// run makes n rows, of which before rows come first, rows of the batch.
+func (d *parquetDecoder) run(n int, before int64) error {
+	d.stats.Records += uint64(n)
+	cols, of := d.lines.columns, d.families[:n]
+	if d.fast {
+		d.finish(of)
+	} else {
+		clear(of)
+	}
+	from := cols.n
+	for i := 0; i < n; i++ {
+		plain := i
+		for i < n && of[i] != 0 {
+			i++
 		}
-		at, err := cols.next()
-		if err != nil {
+		if cols.n != from+plain {
+			cols.rows.move(cols.n, from+plain, i-plain)
+		}
+		cols.n += i - plain
+		d.stats.Rows += uint64(i - plain)
+		if i == n {
+			break
+		}
+		// It fills one row at most, and this one is free.
+		if err := d.slow(i, before+int64(i)+1); err != nil {
 			return err
-		}
-		k := uint(at) % store.BatchSize // at, but the compiler sees that it is in bounds
-		d.stats.Rows++
-		if names != nil {
-			b.iface[k] = names.name(i, cols)
-		} else {
-			b.iface[k] = cols.iface(ifaceName(nil))
-		}
-		b.src[k], b.dst[k] = src, dst
-		b.srcPort[k], b.dstPort[k] = uint16(srcPort), uint16(dstPort)
-		b.proto[k], b.action[k], b.status[k] = flow.Proto(proto), flow.Action(action), flow.StatusOK
-		b.packets[k], b.bytes[k] = packets, octets
-		b.start[k], b.end[k] = int64(start), int64(end)
-		if cols.has&hasPackets != 0 {
-			b.pktSrc[k], b.pktDst[k] = pktSrc, pktDst
-		}
-		if cols.has&hasFlags != 0 {
-			b.flags[k] = flow.TCPFlags(flags)
-		}
-		if cols.has&hasDirection != 0 {
-			b.direction[k] = flow.Direction(direction)
 		}
 	}
 	return nil
 }
 
-// plainPair reports whether two addresses are there and of the family that four says.
-func plainPair(src, dst flow.Addr, four bool) bool {
-	return src.IsValid() && dst.IsValid() && src != oddAddr && dst != oddAddr && dst.Is4() == four
+// finish fills what depends on several columns, and what the file lacks.
+func (d *parquetDecoder) finish(of []families) {
+	cols := d.lines.columns
+	b, from, to := cols.rows, cols.n, cols.n+len(of)
+	for _, f := range d.absent {
+		b.clear(f, from, to)
+	}
+	clear(b.status[from:to]) // flow.StatusOK
+	start, end := b.start[from:to], b.end[from:to]
+	for i := range of {
+		if end[i] < start[i] {
+			of[i] = 0
+		}
+	}
+	srcPort, dstPort := b.srcPort[from:to], b.dstPort[from:to]
+	for i, proto := range b.proto[from:to] {
+		srcPort[i] &= portMasks[proto]
+		dstPort[i] &= portMasks[proto]
+	}
+	if c := d.byField[InterfaceID]; c != nil {
+		c.names(b.iface[from:to], of, cols)
+		return
+	}
+	for i := range of {
+		if of[i] != 0 {
+			b.iface[from+i] = cols.iface(ifaceName(nil))
+		}
+	}
 }
 
-// plainPacket is the same for an address of the packet header, which may be missing.
-func plainPacket(a flow.Addr, four bool) bool {
-	return !a.IsValid() || a != oddAddr && a.Is4() == four
-}
-
-// plainType reports whether the type is missing or agrees with the family.
-func plainType(t uint64, four bool) bool {
-	return t == 0 || t == typeIPv4 && four || t == typeIPv6 && !four
-}
+// portMasks are the bits that count of the ports of each protocol.
+var portMasks = func() (masks [256]uint16) {
+	for p := range masks {
+		if flow.Proto(p).HasPorts() {
+			masks[p] = math.MaxUint16
+		}
+	}
+	return masks
+}()
 
 // slow reads row i of the run as if it were a line of text.
 func (d *parquetDecoder) slow(i int, row int64) error {
@@ -211,6 +262,9 @@ func (d *parquetDecoder) slow(i int, row int64) error {
 	clear(d.pos)
 	for k := range d.readers {
 		c := &d.readers[k]
+		if err := c.check(i); err != nil {
+			return d.at(c, err)
+		}
 		lo := len(d.text)
 		d.text = c.appendText(d.text, i)
 		if len(d.text) > math.MaxUint32 {

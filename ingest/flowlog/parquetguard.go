@@ -136,34 +136,6 @@ func (w *thriftWalk) header() (h pageHeader, err error) {
 	return h, nil
 }
 
-// checkRuns checks that data in the hybrid of run lengths and packed bits that Parquet
-// has claims no more than n values of the given width. Some more are let pass: the last
-// bits are packed in groups of eight at least.
-func checkRuns(data []byte, width uint, n int) error {
-	const spare = 1 << 10
-	if width > 32 {
-		return errors.New("a page is damaged: numbers of more than 32 bits")
-	}
-	for total := 0; len(data) > 0; {
-		u, size := binary.Uvarint(data)
-		if size <= 0 || u>>1 > maxPageValues {
-			return errRuns
-		}
-		data = data[size:]
-		count, bytes := int(u>>1), int(width+7)/8
-		if u&1 != 0 {
-			count, bytes = 8*count, count*int(width)
-		} else if count == 0 {
-			continue // the decoder takes no value then
-		}
-		if total += count; total > n+spare || bytes > len(data) {
-			return errRuns
-		}
-		data = data[bytes:]
-	}
-	return nil
-}
-
 // thriftWalk walks a structure in Thrift's compact protocol without building it. It
 // checks that lists and strings fit into the data that is left, and picks up the
 // numbers in a page header.

@@ -9,7 +9,6 @@ import (
 	"slices"
 
 	"github.com/parquet-go/parquet-go"
-	"github.com/parquet-go/parquet-go/encoding/rle"
 	"github.com/parquet-go/parquet-go/format"
 
 	"github.com/sgadvise/sgadvise/ingest/inflate"
@@ -17,13 +16,12 @@ import (
 
 // The library makes a page of several objects and buffers, reads through a buffer, and
 // inflates at half the speed that is possible. Here pages are taken apart in place, and
-// only the encodings are the library's. The tests hold what comes out to what its pages
-// hold.
+// only the encodings that few writers use are the library's. The tests hold what comes
+// out to what its pages hold.
 
 var (
 	errFewValues = errors.New("a page has fewer values than it says")
 	errExpands   = errors.New("a page is damaged: it decompresses to more than it says")
-	levelRuns    = rle.Encoding{BitWidth: 1}
 )
 
 // pageReader reads the pages of a column chunk of numbers or text, in their order.
@@ -35,27 +33,27 @@ type pageReader struct {
 	r       io.ReaderAt
 	at, end int64 // where the next page begins in r, and the chunk ends
 	codec   format.CompressionCodec
-	ahead   []byte // what was read of r from at on; a part of buf
-	buf     []byte
+	ahead   []byte // what was read of r from at on; a part of next
+	next    []byte
 
 	// The page at hand.
 	rows   int
-	def    []byte        // definition levels, nil if no row is null
-	codes  []int32       // of a dictionary page, else nil
-	values parquetValues // unless codes is set
+	nulls  []int32 // the rows that are null, in their order
+	coded  bool    // its values are references to the dictionary
+	codes  hybrid  // those
+	values parquetValues
+	body   []byte // memory of the page
 
-	dict    parquetValues
-	hasDict bool
-	newDict bool // since dictionary was last asked
-
-	levels  []byte // memory for def
-	numbers []int32
+	dict     parquetValues
+	dictBody []byte
+	hasDict  bool
+	newDict  bool // since dictionary was last asked
 }
 
 // unpacker decompresses the pages of several columns, one after the other.
 type unpacker struct {
-	gzip inflate.Memory
-	buf  []byte
+	gzip   inflate.Memory
+	stored []byte
 }
 
 // open begins with the chunk of a column in another row group of the file, of the given
@@ -74,51 +72,50 @@ func (p *pageReader) open(r io.ReaderAt, size int64, m *format.ColumnMetaData) e
 	return nil
 }
 
-// next reads the next page of rows, and a dictionary before it. It returns io.EOF after
+// load reads the next page of rows, and a dictionary before it. It returns io.EOF after
 // the last. What was taken from the page before is overwritten.
-func (p *pageReader) next() error {
-	p.rows, p.def, p.codes = 0, nil, nil
+func (p *pageReader) load() error {
+	p.rows, p.nulls, p.coded = 0, p.nulls[:0], false
 	for p.at < p.end {
 		h, err := p.header()
 		if err != nil {
 			return err
 		}
-		body, err := p.peek(h.compressed)
-		if err != nil {
-			return err
-		}
-		body = body[:h.compressed:min(cap(body), h.compressed+unpackSlack)]
-		p.skip(h.compressed)
-		if h.checksum != 0 && h.checksum != crc32.ChecksumIEEE(body) {
-			return errors.New("a page is damaged: its checksum differs")
-		}
-		if h.kind != format.DictionaryPage {
-			return p.data(&h, body)
-		}
-		if p.hasDict {
+		switch {
+		case h.kind != format.DictionaryPage:
+			return p.data(&h)
+		case p.hasDict:
+			p.skip(h.compressed)
 			continue
 		}
-		if err := p.dictionary(&h, body); err != nil {
+		if err := p.dictionary(&h); err != nil {
 			return err
 		}
 	}
 	return io.EOF
 }
 
+const (
+	// plainDictionary is what older writers call the encodings of a dictionary, which is
+	// plain, and of the references to it, which is RLEDictionary.
+	plainDictionary format.Encoding = 2
+
+	headerSize  = 1 << 9 // bytes read of a page header at first; statistics may be long
+	maxHeader   = 1 << 26
+	unpackSlack = 64 // packed bits, and what is decompressed, may be looked at beyond their end
+)
+
 // header reads a page header and steps over it.
 func (p *pageReader) header() (pageHeader, error) {
-	for size := 1 << 9; ; size *= 2 { // statistics may be long
-		n := int(min(int64(size), p.end-p.at))
-		b, err := p.peek(n)
-		if err != nil {
+	for size := headerSize; ; size *= 2 {
+		if err := p.look(size); err != nil {
 			return pageHeader{}, err
 		}
-		w := thriftWalk{data: b}
+		w := thriftWalk{data: p.ahead}
 		if !w.structure(0, 0) {
-			if !w.short || int64(len(b)) == p.end-p.at || size >= maxHeader {
+			if !w.short || int64(len(p.ahead)) == p.end-p.at || size >= maxHeader {
 				return pageHeader{}, errHeader
 			}
-			size = max(size, len(b))
 			continue
 		}
 		p.skip(w.off)
@@ -130,45 +127,118 @@ func (p *pageReader) header() (pageHeader, error) {
 	}
 }
 
-const (
-	// plainDictionary is what older writers call the encodings of a dictionary, which is
-	// plain, and of the references to it, which is RLEDictionary.
-	plainDictionary format.Encoding = 2
-
-	maxHeader   = 1 << 26
-	unpackSlack = 64 // the decoder of packed bits may look beyond them
-)
-
-// peek returns what follows in the chunk: n bytes or more, and at least n are there.
-func (p *pageReader) peek(n int) ([]byte, error) {
+// look makes ahead that many bytes long, or as long as the rest of the chunk.
+func (p *pageReader) look(n int) error {
+	n = int(min(int64(n), p.end-p.at))
 	if len(p.ahead) >= n {
-		return p.ahead, nil
+		return nil
 	}
-	size := int(min(int64(max(n, readBuffer)), p.end-p.at))
-	if cap(p.buf) < size {
-		buf := make([]byte, size, size+unpackSlack)
-		copy(buf, p.ahead)
-		p.buf = buf
+	if cap(p.next) < n {
+		next := make([]byte, n)
+		copy(next, p.ahead)
+		p.next = next
 	} else {
-		p.buf = p.buf[:size]
-		copy(p.buf, p.ahead)
+		p.next = p.next[:n]
+		copy(p.next, p.ahead)
 	}
-	if err := readFull(p.r, p.buf[len(p.ahead):], p.at+int64(len(p.ahead))); err != nil {
-		return nil, err
+	if err := readFull(p.r, p.next[len(p.ahead):], p.at+int64(len(p.ahead))); err != nil {
+		return err
 	}
-	p.ahead = p.buf
-	return p.ahead, nil
+	p.ahead = p.next
+	return nil
 }
 
 func (p *pageReader) skip(n int) {
-	p.ahead = p.ahead[n:]
+	p.ahead = p.ahead[min(n, len(p.ahead)):]
 	p.at += int64(n)
 }
 
+// read reads the n bytes of a page to buf[from:], and beyond them what may be the header of the
+// next page, to save a call. It returns buf, which may have moved, as long as the page
+// reaches; there is slack behind that.
+func (p *pageReader) read(buf []byte, from, n int) ([]byte, error) {
+	known := p.ahead[:min(n, len(p.ahead))]
+	more := 0
+	if len(known) < n {
+		more = int(min(headerSize, p.end-p.at-int64(n)))
+	}
+	buf = resized(buf, from+n+max(more, unpackSlack))
+	copy(buf[from:], known)
+	if err := readFull(p.r, buf[from+len(known):from+n+more], p.at+int64(len(known))); err != nil {
+		return buf, err
+	}
+	p.skip(n)
+	if more > 0 {
+		p.next = append(p.next[:0], buf[from+n:from+n+more]...)
+		p.ahead = p.next
+	}
+	return buf[:from+n], nil
+}
+
+// resized returns a slice of n values in the memory of s, if that is enough. What they are
+// is undefined. There is room for some more, for pages of a column have nearly one size.
+func resized[T any](s []T, n int) []T {
+	if cap(s) < n {
+		return make([]T, n, n+n/8)
+	}
+	return s[:n]
+}
+
+// fetch reads a page and decompresses what comes after the first plain bytes of it, in
+// the memory of buf. It returns that memory, and the two parts; both hold until the next
+// call.
+func (p *pageReader) fetch(buf []byte, h *pageHeader, plain int, compressed bool) (memory, first, rest []byte, err error) {
+	n := h.compressed
+	codec := p.codec
+	if !compressed {
+		codec = format.Uncompressed
+	}
+	room := 0 // before what is stored, for what it decompresses to
+	switch codec {
+	case format.Uncompressed:
+	case format.Snappy:
+		if h.uncompressed > maxSnappy*n {
+			return buf, nil, nil, fmt.Errorf("decompressing a page: %w", errSnappy)
+		}
+		room = h.uncompressed + unpackSlack
+	default:
+		if p.unpack.stored, err = p.read(p.unpack.stored, 0, n); err != nil {
+			return buf, nil, nil, err
+		}
+		stored := p.unpack.stored
+		if err := h.check(stored); err != nil {
+			return buf, nil, nil, err
+		}
+		first = stored[:plain]
+		buf, err = p.unpack.decompress(codec, buf[:0], stored[plain:], h.uncompressed)
+		return buf, first, buf, err
+	}
+	if buf, err = p.read(buf, room, n); err != nil {
+		return buf, nil, nil, err
+	}
+	stored := buf[room:]
+	if err := h.check(stored); err != nil {
+		return buf, nil, nil, err
+	}
+	first, rest = stored[:plain:plain], stored[plain:]
+	if codec == format.Snappy {
+		rest, err = unsnappy(buf, room+plain, h.uncompressed)
+	}
+	return buf, first, rest, decompressing(err)
+}
+
+// check checks the checksum of a page, if it has one.
+func (h *pageHeader) check(stored []byte) error {
+	if h.checksum != 0 && h.checksum != crc32.ChecksumIEEE(stored) {
+		return errors.New("a page is damaged: its checksum differs")
+	}
+	return nil
+}
+
 // dictionary reads the dictionary of the chunk.
-func (p *pageReader) dictionary(h *pageHeader, body []byte) error {
-	body, err := p.unpack.decompress(p.codec, body, h.uncompressed)
-	if err != nil {
+func (p *pageReader) dictionary(h *pageHeader) (err error) {
+	var body []byte
+	if p.dictBody, _, body, err = p.fetch(p.dictBody, h, 0, true); err != nil {
 		return err
 	}
 	encoding := h.encoding
@@ -186,18 +256,17 @@ func (p *pageReader) dictionary(h *pageHeader, body []byte) error {
 }
 
 // data takes a data page apart.
-func (p *pageReader) data(h *pageHeader, body []byte) error {
-	var levels []byte
-	var err error
+func (p *pageReader) data(h *pageHeader) (err error) {
+	var levels, body []byte
 	if h.kind == format.DataPageV2 {
-		levels, body = body[h.repetition:h.repetition+h.definition], body[h.repetition+h.definition:]
-		if !h.stored && len(body) > 0 { // some writers leave nothing of no values
-			body, err = p.unpack.decompress(p.codec, body, h.uncompressed)
+		n := h.repetition + h.definition
+		compressed := !h.stored && h.compressed > n // some writers leave nothing of no values
+		p.body, levels, body, err = p.fetch(p.body, h, n, compressed)
+		if err != nil {
+			return err
 		}
-	} else {
-		body, err = p.unpack.decompress(p.codec, body, h.uncompressed)
-	}
-	if err != nil {
+		levels = levels[h.repetition:]
+	} else if p.body, _, body, err = p.fetch(p.body, h, 0, true); err != nil {
 		return err
 	}
 	if p.nullable && h.kind == format.DataPage {
@@ -207,50 +276,19 @@ func (p *pageReader) data(h *pageHeader, body []byte) error {
 		n := 4 + int(binary.LittleEndian.Uint32(body))
 		levels, body = body[4:n], body[n:]
 	}
-	need := h.values
 	if p.nullable {
-		nulls, err := p.definitions(h, levels)
-		if err != nil {
+		if h.levels != format.RLE {
+			return fmt.Errorf("definition levels in the encoding %s are not read", h.levels)
+		}
+		if p.nulls, err = appendNulls(p.nulls, levels, h.values); err != nil {
 			return err
 		}
-		need -= nulls
 	}
-	if err := p.decode(h, body, need); err != nil {
+	if err := p.decode(h, body, h.values-len(p.nulls)); err != nil {
 		return err
 	}
 	p.rows = h.values
 	return nil
-}
-
-// definitions reads definition levels, and returns how many rows are null.
-func (p *pageReader) definitions(h *pageHeader, levels []byte) (nulls int, err error) {
-	if h.levels != format.RLE {
-		return 0, fmt.Errorf("definition levels in the encoding %s are not read", h.levels)
-	}
-	if err := checkRuns(levels, 1, h.values); err != nil {
-		return 0, err
-	}
-	if u, n := binary.Uvarint(levels); n == len(levels)-1 && u&1 == 0 && u>>1 >= uint64(h.values) && levels[n] == 1 {
-		return 0, nil // one run: no row is null
-	}
-	p.levels = resized(p.levels, h.values)
-	p.levels, err = levelRuns.DecodeLevels(p.levels, levels)
-	if err != nil {
-		return 0, err
-	}
-	if len(p.levels) < h.values {
-		return 0, errFewValues
-	}
-	def := p.levels[:h.values]
-	for _, level := range def {
-		if level != 1 {
-			nulls++
-		}
-	}
-	if nulls > 0 {
-		p.def = def
-	}
-	return nulls, nil
 }
 
 // decode decodes the values of a page, of which need must be there.
@@ -271,84 +309,38 @@ func (p *pageReader) decode(h *pageHeader, body []byte, need int) error {
 	if !p.hasDict {
 		return errors.New("a page refers to a dictionary that is not there")
 	}
-	if len(body) > 0 {
-		if err := checkRuns(body[1:], uint(body[0]), need); err != nil {
-			return err
-		}
+	p.coded = true
+	if len(body) == 0 {
+		body = []byte{0} // some writers leave nothing of no values
 	}
-	var err error
-	if p.numbers, err = parquet.RLEDictionary.DecodeInt32(p.numbers, body); err != nil {
-		return err
-	}
-	if len(p.numbers) < need {
-		return errFewValues
-	}
-	p.codes = p.numbers[:need:need]
-	if p.codes == nil {
-		p.codes = []int32{}
-	}
-	return nil
+	return p.codes.open(body[1:], uint(body[0]), need)
 }
 
-// decompress returns what a page of at most that many bytes was before it was compressed,
-// which holds until the next call.
-func (u *unpacker) decompress(codec format.CompressionCodec, stored []byte, most int) ([]byte, error) {
+// decompress appends what a page of at most that many bytes was before it was compressed.
+func (u *unpacker) decompress(codec format.CompressionCodec, dst, stored []byte, most int) ([]byte, error) {
 	var err error
-	switch codec {
-	case format.Uncompressed:
-		return stored, nil
-	case format.Gzip:
-		u.buf, err = u.gzip.Append(u.buf[:0], stored, most)
-	case format.Snappy:
-		u.buf, err = unsnappy(u.buf, stored, most)
-	default:
-		u.buf = slices.Grow(u.buf[:0], min(most, maxBelieved)+unpackSlack)
-		u.buf, err = parquet.LookupCompressionCodec(codec).Decode(u.buf[:0], stored)
+	if codec == format.Gzip {
+		dst, err = u.gzip.Append(dst, stored, most)
+	} else {
+		dst = slices.Grow(dst, min(most, maxBelieved)+unpackSlack)
+		dst, err = parquet.LookupCompressionCodec(codec).Decode(dst, stored)
 	}
-	switch {
-	case err == inflate.ErrTooLong || err == errExpands || err == nil && len(u.buf) > most:
-		return nil, errExpands
-	case err != nil:
-		return nil, fmt.Errorf("decompressing a page: %w", err)
+	if err == nil && len(dst) > most {
+		err = errExpands
 	}
-	return u.buf, nil
+	return slices.Grow(dst, unpackSlack), decompressing(err)
 }
 
 // maxBelieved is for how many bytes memory is had before they are seen.
 const maxBelieved = 8 << 20
 
-// parquetValues are the values of a page or dictionary; one of the slices is set.
-type parquetValues struct {
-	i32  []int32
-	i64  []int64
-	f64  []float64
-	data []byte
-	offs []uint32
-}
-
-func (v *parquetValues) clear() {
-	v.i32, v.i64, v.f64, v.data, v.offs = v.i32[:0], v.i64[:0], v.f64[:0], v.data[:0], v.offs[:0]
-}
-
-// decode sets v to the values of the kind that are encoded in data, in the memory that
-// v has.
-func (v *parquetValues) decode(kind parquet.Kind, encoding format.Encoding, data []byte) (err error) {
-	e := parquet.LookupEncoding(encoding)
-	switch kind {
-	case parquet.Int32:
-		v.i32, err = e.DecodeInt32(v.i32[:0], data)
-	case parquet.Int64:
-		v.i64, err = e.DecodeInt64(v.i64[:0], data)
-	case parquet.Double:
-		v.f64, err = e.DecodeDouble(v.f64[:0], data)
-	default:
-		v.data, v.offs, err = e.DecodeByteArray(v.data[:0], data, v.offs[:0])
+// decompressing says where an error comes from.
+func decompressing(err error) error {
+	switch err {
+	case nil, errExpands:
+		return err
+	case inflate.ErrTooLong:
+		return errExpands
 	}
-	return err
+	return fmt.Errorf("decompressing a page: %w", err)
 }
-
-func (v *parquetValues) len() int {
-	return len(v.i32) + len(v.i64) + len(v.f64) + max(0, len(v.offs)-1)
-}
-
-func (v *parquetValues) bytes(p int) []byte { return v.data[v.offs[p]:v.offs[p+1]] }

@@ -145,29 +145,33 @@ func libraryValues(pages parquet.Pages) (all []string, err error) {
 
 func pageValues(p *pageReader) (all []string, err error) {
 	for {
-		if err := p.next(); err == io.EOF {
+		if err := p.load(); err == io.EOF {
 			return all, nil
 		} else if err != nil {
 			return nil, err
 		}
 		at := 0
+		codes := make([]uint32, p.rows-len(p.nulls))
+		if p.coded {
+			p.codes.read(codes)
+		}
 		for row := range p.rows {
-			if p.def != nil && p.def[row] != 1 {
+			if slices.Contains(p.nulls, int32(row)) {
 				all = append(all, parquet.NullValue().String())
 				continue
 			}
 			values, i := &p.values, at
-			if p.codes != nil {
-				values, i = &p.dict, int(p.codes[at])
+			if p.coded {
+				values, i = &p.dict, int(codes[at])
 			}
 			at++
 			switch p.kind {
 			case parquet.Int32:
-				all = append(all, parquet.Int32Value(values.i32[i]).String())
+				all = append(all, parquet.Int32Value(int32(values.int(i))).String())
 			case parquet.Int64:
-				all = append(all, parquet.Int64Value(values.i64[i]).String())
+				all = append(all, parquet.Int64Value(values.int(i)).String())
 			case parquet.Double:
-				all = append(all, parquet.DoubleValue(values.f64[i]).String())
+				all = append(all, parquet.DoubleValue(values.float(i)).String())
 			default:
 				all = append(all, string(values.bytes(i)))
 			}
@@ -199,8 +203,8 @@ func TestPagesFallBackFromTheDictionary(t *testing.T) {
 		t.Fatal(err)
 	}
 	coded, plain := 0, 0
-	for p.next() == nil {
-		if p.codes != nil {
+	for p.load() == nil {
+		if p.coded {
 			coded++
 		} else {
 			plain++
@@ -222,27 +226,32 @@ func TestPageThatExpandsBeyondItsSizeIsRefused(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var u unpacker
-		if got, err := u.decompress(codec, stored, len(text)); err != nil || !bytes.Equal(got, text) {
+		decompress := func(stored []byte, most int) ([]byte, error) {
+			p := pageReader{r: bytes.NewReader(stored), end: int64(len(stored)), codec: codec, unpack: new(unpacker)}
+			_, _, body, err := p.fetch(nil, &pageHeader{compressed: len(stored), uncompressed: most}, 0, true)
+			return body, err
+		}
+		if got, err := decompress(stored, len(text)); err != nil || !bytes.Equal(got, text) {
 			t.Errorf("%s: %d bytes, error %v", codec, len(got), err)
 		}
-		if _, err := u.decompress(codec, stored, len(text)-1); err != errExpands {
+		if _, err := decompress(stored, len(text)-1); err != errExpands {
 			t.Errorf("%s, a byte too long: error %v", codec, err)
 		}
-		if _, err := u.decompress(codec, stored[:len(stored)/2], len(text)); err == nil {
+		if _, err := decompress(stored[:len(stored)/2], len(text)); err == nil {
 			t.Errorf("%s, cut off: no error", codec)
 		}
 	}
 	// What the compressed bytes can never stand for is not allocated.
 	claim := append(binary.AppendUvarint(nil, 1<<30), 0, 0)
+	p := pageReader{r: bytes.NewReader(claim), end: int64(len(claim)), codec: format.Snappy, unpack: new(unpacker)}
+	if buf, _, _, err := p.fetch(nil, &pageHeader{compressed: len(claim), uncompressed: 1 << 30}, 0, true); err == nil || cap(buf) > 1<<20 {
+		t.Errorf("snappy: error %v, %d bytes allocated", err, cap(buf))
+	}
 	var u unpacker
-	if _, err := u.decompress(format.Snappy, claim, 1<<30); err == nil || cap(u.buf) > 1<<20 {
-		t.Errorf("snappy: error %v, %d bytes allocated", err, cap(u.buf))
+	if buf, err := u.decompress(format.Gzip, nil, []byte("\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"), 1<<30); !errors.Is(err, io.ErrUnexpectedEOF) || cap(buf) > 1<<20 {
+		t.Errorf("gzip: error %v, %d bytes allocated", err, cap(buf))
 	}
-	if _, err := u.decompress(format.Gzip, []byte("\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"), 1<<30); !errors.Is(err, io.ErrUnexpectedEOF) || cap(u.buf) > 1<<20 {
-		t.Errorf("gzip: error %v, %d bytes allocated", err, cap(u.buf))
-	}
-	if _, err := u.decompress(format.Gzip, []byte("not gzip, surely"), 100); !errors.Is(err, inflate.ErrHeader) {
+	if _, err := u.decompress(format.Gzip, nil, []byte("not gzip, surely"), 100); !errors.Is(err, inflate.ErrHeader) {
 		t.Errorf("not gzip: error %v", err)
 	}
 }
@@ -269,11 +278,11 @@ func TestRunsThatClaimTooMuchAreRefused(t *testing.T) {
 		{"no header", []byte{0x80}, false},
 		{"many runs", []byte(strings.Repeat(string(run(1000, 0, 1)), 50)), false},
 	} {
-		if err := checkRuns(c.data, 3, 100); (err == nil) != c.ok {
+		if _, err := checkRuns(c.data, 3, 100); (err == nil) != c.ok {
 			t.Errorf("%s: error %v", c.name, err)
 		}
 	}
-	if checkRuns(run(1, 0, make([]byte, 5)...), 33, 1) == nil {
+	if _, err := checkRuns(run(1, 0, make([]byte, 5)...), 33, 1); err == nil {
 		t.Error("33 bits: no error")
 	}
 }

@@ -3,7 +3,6 @@ package flowlog
 import (
 	"encoding/binary"
 	"errors"
-	"slices"
 )
 
 // A page of numbers is a mix of short literals and short copies in no order that a
@@ -53,20 +52,17 @@ var errSnappy = errors.New("snappy data is damaged")
 // maxSnappy is how many bytes one of snappy data can stand for: three of them copy 64.
 const maxSnappy = 22
 
-// unsnappy decompresses a snappy block to at most that many bytes, in the memory of buf.
-func unsnappy(buf, stored []byte, most int) ([]byte, error) {
-	size, head := binary.Uvarint(stored)
+// unsnappy decompresses the snappy block b[at:], of at most that many bytes and no more
+// than come before it, to the beginning of b.
+func unsnappy(b []byte, at, most int) ([]byte, error) {
+	size, head := binary.Uvarint(b[at:])
 	switch {
-	case head <= 0 || size > maxSnappy*uint64(len(stored)):
-		return buf[:0], errSnappy
+	case head <= 0 || size > maxSnappy*uint64(len(b)-at):
+		return nil, errSnappy
 	case size > uint64(most):
-		return buf[:0], errExpands
+		return nil, errExpands
 	}
-	n := int(size)
-	room := n + unpackSlack
-	buf = append(slices.Grow(buf[:0], room+len(stored))[:room], stored...)
-	err := unsnap(buf, room+head, n)
-	return buf[:n], err
+	return b[:size], unsnap(b, at+head, int(size))
 }
 
 // unsnap decompresses the elements of a snappy block, b[s:], into b[:n]; n <= s.

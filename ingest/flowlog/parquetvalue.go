@@ -11,12 +11,23 @@ import (
 
 // parseNumber returns the value at place p as the batch holds it, or odd.
 func (c *parquetColumn) parseNumber(p int) uint64 {
+	n := c.readNumber(p)
+	if c.alibaba && c.field == TCPFlags && n != odd {
+		return uint64(alibabaFlags(flow.TCPFlags(n)))
+	}
+	return n
+}
+
+func (c *parquetColumn) readNumber(p int) uint64 {
+	if p < 0 {
+		return absentNumber(c.field)
+	}
 	if c.kind == parquet.ByteArray {
-		return wordOrNumber(c.field, c.alibaba, c.vals.bytes(p))
+		return wordOrNumber(c.field, c.alibaba, c.values().bytes(p))
 	}
 	n, negative, ok := c.integer(p)
 	switch {
-	case !ok && math.IsNaN(c.vals.f64[p]):
+	case !ok && math.IsNaN(c.values().float(p)):
 		return absentNumber(c.field)
 	case !ok || negative:
 		return odd
@@ -30,24 +41,69 @@ func (c *parquetColumn) integer(p int) (n uint64, negative, ok bool) {
 	var v int64
 	switch {
 	case c.kind == parquet.Double:
-		f := c.vals.f64[p]
+		f := c.values().float(p)
 		if f != math.Trunc(f) || math.Abs(f) > 1<<53 {
 			return 0, false, false
 		}
 		v = int64(f)
 	case c.kind == parquet.Int32 && c.unsigned:
-		return uint64(uint32(c.vals.i32[p])), false, true
-	case c.kind == parquet.Int32:
-		v = int64(c.vals.i32[p])
+		return uint64(uint32(c.values().int(p))), false, true
 	case c.unsigned:
-		return uint64(c.vals.i64[p]), false, true
+		return uint64(c.values().int(p)), false, true
 	default:
-		v = c.vals.i64[p]
+		v = c.values().int(p)
 	}
 	if v < 0 {
 		return -uint64(v) / c.unit, true, true
 	}
 	return uint64(v) / c.unit, false, true
+}
+
+// parseAddr returns the address at place p: zero if missing, oddAddr if it needs a
+// second look.
+func (c *parquetColumn) parseAddr(p int) flow.Addr {
+	if p < 0 {
+		return flow.Addr{}
+	}
+	if c.kind != parquet.ByteArray {
+		return oddAddr
+	}
+	a, kind := parseAddr(c.values().bytes(p))
+	switch kind {
+	case addr4, addr6:
+		return a
+	case addrMissing:
+		return flow.Addr{}
+	}
+	return oddAddr
+}
+
+// ofNumber returns the families of rows with a number or word in field f.
+func (f Field) ofNumber(n uint64) families {
+	switch {
+	case n == odd:
+		return 0
+	case f == Type && n == typeIPv4:
+		return family4
+	case f == Type && n == typeIPv6:
+		return family6
+	}
+	return anyFamily
+}
+
+// ofAddr returns the families of rows with an address in field f.
+func (f Field) ofAddr(a flow.Addr) families {
+	switch {
+	case a == oddAddr:
+		return 0
+	case a.Is4():
+		return family4
+	case a.IsValid():
+		return family6
+	case f == SrcAddr || f == DstAddr:
+		return 0
+	}
+	return anyFamily
 }
 
 // absentNumber is what a batch holds where the value of f is missing, or odd if a
@@ -153,14 +209,14 @@ func (c *parquetColumn) appendText(b []byte, i int) []byte {
 		return b
 	}
 	if c.kind == parquet.ByteArray {
-		return append(b, c.vals.bytes(p)...)
+		return append(b, c.values().bytes(p)...)
 	}
 	n, negative, ok := c.integer(p)
 	switch {
-	case !ok && math.IsNaN(c.vals.f64[p]):
+	case !ok && math.IsNaN(c.values().float(p)):
 		return b
 	case !ok:
-		return strconv.AppendFloat(b, c.vals.f64[p], 'g', -1, 64)
+		return strconv.AppendFloat(b, c.values().float(p), 'g', -1, 64)
 	case negative:
 		b = append(b, '-')
 	}

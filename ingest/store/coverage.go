@@ -31,10 +31,11 @@ type sightings struct {
 	skips    []Span  // the first merged are sorted and apart
 	merged   int
 	prints   []Print // by day and verdict
-	printAt  int     // the one that was met last
 
-	// The whole day that was marked last, which is nearly always the next one.
+	// The whole day that was marked last, which is nearly always the next one, and what its
+	// records add to the prints of it, accepted ones and refused ones.
 	dayFrom, dayTo int64
+	today          [2]dayPrint
 }
 
 // saw notes one row of any status.
@@ -61,6 +62,7 @@ func (s *sightings) mark(start, end int64) {
 	}
 	s.markDay(last)
 	if first == last {
+		s.settle()
 		s.dayFrom, s.dayTo = first*secondsPerDay, (first+1)*secondsPerDay
 	}
 }
@@ -105,6 +107,7 @@ func mergeSpans(spans []Span) []Span {
 
 // add adds what o saw of the same interface.
 func (s *sightings) add(o *sightings) {
+	o.settle()
 	if o.records == 0 {
 		return
 	}
@@ -125,6 +128,7 @@ func (s *sightings) add(o *sightings) {
 // coverage returns what is known of the interface name. It takes over s.
 func (s *sightings) coverage(name string) Coverage {
 	s.mergeSkips()
+	s.settle()
 	return Coverage{
 		Interface: name, From: s.from, To: s.to, Records: s.records, NoData: s.noData,
 		Days: s.days, Skips: s.skips, SkipRows: s.skipRows, Prints: s.prints,

@@ -76,6 +76,16 @@ type index struct {
 
 func (x *index) page(tag uint32) *indexPage { return x.dir[tag>>(32-x.depth)] }
 
+// find returns the reference of the first entry with the tag, or 0.
+func (x *index) find(tag uint32) uint32 {
+	p := x.page(tag)
+	for i := tag % pageEntries; ; i = (i + 1) % pageEntries {
+		if e := p.entries[i]; e == 0 || uint32(e>>32) == tag {
+			return uint32(e)
+		}
+	}
+}
+
 // add adds the reference of a row that is not there yet. It returns false if there is no room.
 func (x *index) add(tag, ref uint32) bool {
 	if x.page(tag).used >= pageRows && !x.grow(tag) {

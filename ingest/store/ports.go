@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/binary"
 	"slices"
+	"sort"
 
 	"github.com/sgadvise/sgadvise/ingest/flow"
 )
@@ -106,10 +107,78 @@ func clientRank(port uint16) int {
 }
 
 // portClasses gives for each port the first port of its class. There is one for each set
-// of bounds that some interface has, so it is small, and in one piece: place i has the
-// place of the class of port i<<portBlockBits, for i below portBlocks; from there on are
-// the first ports of the classes, ascending, from 0, the last one portStep times more.
-type portClasses []uint16
+// of bounds that some interface has.
+//
+// The ports of records are those of clients, and come in no order: all of the classes of all
+// interfaces are read all the time, between much else. So each line is one of the cache, and
+// there are as few as will do.
+type portClasses struct {
+	lines []portLine // of 1<<shift ports each
+	shift uint8
+	dense uint16 // bit i: line i has no room for its classes; they are in list
+	list  *portList
+}
+
+// portLine has the classes of some ports: that of the first port, then those that begin
+// behind it, ascending, the last one repeated.
+type portLine [32]uint16
+
+const maxPortLines = 16
+
+func newPortClasses(bounds []uint16) portClasses {
+	firsts := append([]uint16{0}, bounds...)
+	slices.Sort(firsts)
+	firsts = slices.Compact(firsts)
+	list := newPortList(firsts)
+	c := portClasses{list: &list}
+	for n, shift := 1, uint8(16); n <= maxPortLines; n, shift = 2*n, shift-1 {
+		c.lines, c.shift, c.dense = make([]portLine, n), shift, 0
+		for i := range c.lines {
+			if !c.lines[i].set(firsts, i<<shift, (i+1)<<shift) {
+				c.dense |= 1 << i
+			}
+		}
+		if c.dense == 0 {
+			break
+		}
+	}
+	return c
+}
+
+// set sets l to the classes, which begin at firsts, of the ports from start to before end. It
+// returns false if there are too many.
+func (l *portLine) set(firsts []uint16, start, end int) bool {
+	n := sort.Search(len(firsts), func(i int) bool { return int(firsts[i]) > start })
+	m := sort.Search(len(firsts), func(i int) bool { return int(firsts[i]) >= end })
+	if m-n >= len(l) {
+		return false
+	}
+	for i := range l {
+		l[i] = firsts[min(n-1+i, m-1)]
+	}
+	return true
+}
+
+// of returns the first port of the class of p. It searches without a branch that a
+// processor would have to foresee.
+func (c *portClasses) of(p uint16) uint16 {
+	n := p >> (c.shift & 31)
+	if c.dense>>(n&15)&1 != 0 {
+		return c.list.of(p)
+	}
+	line := &c.lines[n]
+	i := notAbove(line[16], p) << 4
+	i += notAbove(line[(i+8)%len(line)], p) << 3
+	i += notAbove(line[(i+4)%len(line)], p) << 2
+	i += notAbove(line[(i+2)%len(line)], p) << 1
+	i += notAbove(line[(i+1)%len(line)], p)
+	return line[i%len(line)]
+}
+
+// portList is the same for any number of classes: place i has the place of the class of port
+// i<<portBlockBits, for i below portBlocks; from there on are the first ports of the
+// classes, ascending, from 0, the last one portStep times more.
+type portList []uint16
 
 const (
 	portBlockBits = 10
@@ -117,13 +186,10 @@ const (
 	portStep      = 4 // how many classes are looked at at once: more than most blocks have
 )
 
-func newPortClasses(bounds []uint16) portClasses {
-	firsts := append([]uint16{0}, bounds...)
-	slices.Sort(firsts)
-	firsts = slices.Compact(firsts)
+func newPortList(firsts []uint16) portList {
 	// If nearly every port is a class, the last places do not fit: the search begins
 	// where they would.
-	c := make(portClasses, portBlocks, portBlocks+len(firsts)+portStep)
+	c := make(portList, portBlocks, portBlocks+len(firsts)+portStep)
 	at := 0
 	for i := range c {
 		for at+1 < len(firsts) && int(firsts[at+1]) <= i<<portBlockBits {
@@ -138,9 +204,9 @@ func newPortClasses(bounds []uint16) portClasses {
 	return c
 }
 
-// of returns the first port of the class of p. Ports come in no order that a processor
-// could foresee, so it counts the classes that are not beyond p instead of stopping there.
-func (c portClasses) of(p uint16) uint16 {
+// of counts the classes that are not beyond p instead of stopping there, for the same reason.
+func (l *portList) of(p uint16) uint16 {
+	c := *l
 	i := int(c[p>>portBlockBits])
 	for i+portStep < len(c) {
 		next := c[i+1 : i+1+portStep]
@@ -166,14 +232,14 @@ const (
 )
 
 // folded returns the classes of the ports that a row of that client and side folds.
-func (s *sidePorts) folded(client ClientSide, side flow.Direction) portClasses {
+func (s *sidePorts) folded(client ClientSide, side flow.Direction) *portClasses {
 	switch {
 	case side == flow.DirectionUnknown:
-		return s[eitherPorts]
+		return &s[eitherPorts]
 	case client == LocalClient:
-		return s[localPorts]
+		return &s[localPorts]
 	}
-	return s[remotePorts]
+	return &s[remotePorts]
 }
 
 // portSets makes the classes of interfaces, each set of bounds once.
@@ -214,8 +280,9 @@ func (s *portSets) make(name string) sidePorts {
 
 func (s *portSets) set(bounds []uint16) portClasses {
 	c := newPortClasses(bounds)
-	key := make([]byte, 0, 2*len(c))
-	for _, p := range c[portBlocks:] {
+	firsts := (*c.list)[portBlocks:]
+	key := make([]byte, 0, 2*len(firsts))
+	for _, p := range firsts {
 		key = binary.BigEndian.AppendUint16(key, p)
 	}
 	if have, ok := s.sets[string(key)]; ok {

@@ -58,6 +58,46 @@ func TestPortClassIsGreatestBoundNotAbove(t *testing.T) {
 	}
 }
 
+func TestPortLinesAgreeWithList(t *testing.T) {
+	w := randomWorld(12)
+	sizes, dense := make(map[int]int), 0
+	for range 200 {
+		var bounds []uint16
+		for range w.next(1 << w.next(9)) {
+			bounds = append(bounds, uint16(w.next(1<<16)))
+		}
+		if w.next(2) == 0 {
+			first := w.next(1 << 16)
+			for p := first; p < min(first+20+w.next(80), 1<<16); p++ {
+				bounds = append(bounds, uint16(p)) // neighbours, which may fill a line
+			}
+		}
+		c := newPortClasses(bounds)
+		sizes[len(c.lines)]++
+		if c.dense != 0 {
+			dense++
+		}
+		for p := range 1 << 16 {
+			if got, want := c.of(uint16(p)), c.list.of(uint16(p)); got != want {
+				t.Fatalf("bounds %v: class of %d = %d, want %d", bounds, p, got, want)
+			}
+		}
+	}
+	if len(sizes) != 5 || dense == 0 {
+		t.Errorf("sets by lines: %v, %d dense: the test tries too little", sizes, dense)
+	}
+	var bounds []uint16
+	for p := range len(portLine{}) {
+		bounds = append(bounds, uint16(p)) // 0 is a class anyhow
+	}
+	if c := newPortClasses(bounds); len(c.lines) != 1 {
+		t.Error("a full line has no room")
+	}
+	if c := newPortClasses(append(bounds, uint16(len(bounds)))); len(c.lines) != maxPortLines || c.dense != 1 {
+		t.Error("a line has room for too many")
+	}
+}
+
 func tcp(src string, srcPort uint16, dst string, dstPort uint16, flags flow.TCPFlags) flow.Record {
 	return flow.Record{
 		Interface: "eni-1", Src: netip.MustParseAddr(src), Dst: netip.MustParseAddr(dst), SrcPort: srcPort, DstPort: dstPort,

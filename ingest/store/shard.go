@@ -24,7 +24,7 @@ type shard struct {
 	// not do that, nor can anyone who does not know the seed.
 	spilled map[wideKey]uint32
 
-	touched uint64   // see touch
+	touched uint64   // see addAll
 	_       [64]byte // keeps neighbours off each other's cache line
 }
 
@@ -71,25 +71,43 @@ func (s *hashSeed) wide(k *wideKey) uint64 {
 
 func shardOf(h uint64) int { return int(h >> (64 - shardBits)) }
 
-// touch reads the index entries and rows that the hashes are going to need, in
-// loops whose reads do not wait for each other, so that misses of the cache
-// overlap instead of adding up.
-func (s *shard) touch(hashes []uint64, order []uint16) {
-	var entries [touchRows]uint64
-	for i, p := range order {
-		tag := uint32(hashes[p])
-		entries[i%touchRows] = s.index.page(tag).entries[tag%pageEntries]
-	}
+// addAll adds rows, at most touchRows of them: those of the given hashes that order lists.
+// First it reads, in loops whose reads do not wait for each other, the index entries and
+// then the lines of the rows, so that misses of the cache overlap instead of adding up. The
+// caller holds the lock.
+func (s *shard) addAll(hashes []uint64, all []narrowRow, order []uint16) {
 	sum := s.touched
+	for _, p := range order {
+		tag := uint32(hashes[p])
+		sum += s.index.page(tag).entries[tag%pageEntries]
+	}
+	var refs [touchRows]uint32
+	for i, p := range order {
+		refs[i%touchRows] = s.index.find(uint32(hashes[p]))
+	}
+	fresh := s.narrow.next
 	for i := range order {
-		if e := uint32(entries[i%touchRows]); e != 0 && e&wideRef == 0 {
-			sum += s.narrow.at(e - 1).ends
+		switch ref := refs[i%touchRows]; {
+		case ref == 0 && fresh < s.narrow.end: // it will be appended, unless it was meanwhile
+			sum += s.narrow.at(fresh).ends
+			fresh++
+		case ref-1 < wideRef-1:
+			sum += s.narrow.at(ref - 1).ends
 		}
 	}
 	s.touched = sum
+	for i, p := range order {
+		r := &all[p]
+		if ref := refs[i%touchRows]; ref-1 < wideRef-1 {
+			if have := s.narrow.at(ref - 1); have.sameKey(r) && have.add(r) {
+				continue
+			}
+		}
+		s.addNarrow(hashes[p], r)
+	}
 }
 
-// touchWide does the same for wide rows. There are few of them, so it comes before touch, for
+// touchWide does the same for wide rows. There are few of them, so it comes before addAll, for
 // their misses to overlap with those of the narrow ones.
 func (s *shard) touchWide(hashes []uint64, order []uint16) {
 	for _, p := range order {

@@ -334,10 +334,7 @@ func (w *TallyWorker) flush() {
 		s.mu.Lock()
 		s.touchWide(w.wideHashes, wide[:min(len(wide), touchRows)])
 		for part := range slices.Chunk(narrow, touchRows) {
-			s.touch(w.narrowHashes, part)
-			for _, p := range part {
-				s.addNarrow(w.narrowHashes[p], &w.narrow[p])
-			}
+			s.addAll(w.narrowHashes, w.narrow, part)
 		}
 		for _, p := range wide {
 			s.addWide(w.wideHashes[p], &w.wide[p])

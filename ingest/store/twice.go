@@ -37,24 +37,45 @@ func Twice(list []Print) []int32 {
 	return slices.Compact(days)
 }
 
+// dayPrint is what some records add to a Print.
+type dayPrint struct{ records, sum uint64 }
+
 // print notes record i of b, which is of a flow. Times that are not sound are of no day.
 func (s *sightings) print(b *Batch, i int) {
 	start, last, action := b.Start[i], b.End[i], b.Action[i]
-	day := dayOf(start)
-	if day < 0 || day > maxDay || start > last || action != flow.Accept && action != flow.Reject || !b.Src[i].IsValid() || !b.Dst[i].IsValid() {
+	if start > last || action != flow.Accept && action != flow.Reject || !b.Src[i].IsValid() || !b.Dst[i].IsValid() {
 		return
 	}
-	k := Print{Day: int32(day), Reject: action == flow.Reject}
-	if s.printAt >= len(s.prints) || s.prints[s.printAt].Day != k.Day || s.prints[s.printAt].Reject != k.Reject {
-		at, found := slices.BinarySearchFunc(s.prints, k, comparePrints)
-		if !found {
-			s.prints = slices.Insert(s.prints, at, k)
-		}
-		s.printAt = at
+	one := dayPrint{1, hashRecord(b, i)}
+	if s.dayFrom <= start && start < s.dayTo {
+		p := &s.today[(action-flow.Accept)&1]
+		p.records++
+		p.sum ^= one.sum
+		return
 	}
-	p := &s.prints[s.printAt]
-	p.Records++
-	p.Sum ^= hashRecord(b, i)
+	s.addPrint(dayOf(start), action == flow.Reject, one)
+}
+
+// addPrint adds p to the print of a day and verdict, if it is a day that counts.
+func (s *sightings) addPrint(day int64, reject bool, p dayPrint) {
+	if day < 0 || day > maxDay || p.records == 0 {
+		return
+	}
+	k := Print{Day: int32(day), Reject: reject}
+	at, found := slices.BinarySearchFunc(s.prints, k, comparePrints)
+	if !found {
+		s.prints = slices.Insert(s.prints, at, k)
+	}
+	s.prints[at].Records += p.records
+	s.prints[at].Sum ^= p.sum
+}
+
+// settle adds what is of today to its prints.
+func (s *sightings) settle() {
+	day := dayOf(s.dayFrom)
+	s.addPrint(day, false, s.today[0])
+	s.addPrint(day, true, s.today[1])
+	s.today = [2]dayPrint{}
 }
 
 func comparePrints(a, b Print) int {

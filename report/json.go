@@ -30,55 +30,57 @@ func Write(w io.Writer, r *Report) error {
 
 // writeMembers writes the struct v as [json.Encoder] would, arrays element by element.
 func writeMembers(w *bufio.Writer, v reflect.Value) error {
-	const one, two = "  ", "    "
-	member := newValueWriter(w, one)
-	separator := "{\n"
+	var buf []byte
+	separator := "{"
 	for i := range v.NumField() {
 		name, option, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
 		f := v.Field(i)
 		if option == "omitempty" && isEmpty(f) {
 			continue
 		}
-		fmt.Fprintf(w, "%s%s%q: ", separator, one, name)
-		separator = ",\n"
+		fmt.Fprintf(w, "%s\n  %q: ", separator, name)
+		separator = ","
 		if f.Kind() != reflect.Slice || f.Len() == 0 {
-			if err := member.write(f.Interface()); err != nil {
+			var err error
+			if buf, err = encoderOf(f.Type())(buf[:0], f, 1); err != nil {
 				return err
 			}
+			w.Write(buf)
 			continue
 		}
-		w.WriteString("[\n")
-		if err := writeElements(w, f, two); err != nil {
+		w.WriteByte('[')
+		if err := writeElements(w, f, 2); err != nil {
 			return err
 		}
-		w.WriteString("\n" + one + "]")
+		w.WriteString("\n  ]")
 	}
 	_, err := w.WriteString("\n}\n") // bufio keeps the first error
 	return err
 }
 
-// writeElements writes the elements of the slice v, each behind indent. Some are encoded
-// at once, each share of them into memory of its own.
-func writeElements(w *bufio.Writer, v reflect.Value, indent string) error {
+// writeElements writes the elements of the slice v, each on lines of its own at depth.
+// Some are encoded at once, each share of them into memory of its own.
+func writeElements(w *bufio.Writer, v reflect.Value, depth int) error {
 	const share = 256
-	shares := make([]bytes.Buffer, runtime.GOMAXPROCS(0))
+	encode := encoderOf(v.Type().Elem())
+	shares := make([][]byte, runtime.GOMAXPROCS(0))
 	errs := make([]error, len(shares))
-	encode := func(n, lo int) {
-		out := newValueWriter(&shares[n], indent)
+	fill := func(n, lo int) {
+		b := shares[n][:0]
 		for k := lo; k < min(lo+share, v.Len()) && errs[n] == nil; k++ {
 			if k > 0 {
-				shares[n].WriteString(",\n")
+				b = append(b, ',')
 			}
-			shares[n].WriteString(indent)
-			errs[n] = out.write(v.Index(k).Addr().Interface())
+			b, errs[n] = encode(appendLine(b, depth), v.Index(k), depth)
 		}
+		shares[n] = b
 	}
 	for at := 0; at < v.Len(); at += share * len(shares) {
 		var wg sync.WaitGroup
 		for n := range shares {
-			shares[n].Reset()
+			shares[n] = shares[n][:0]
 			if lo := at + n*share; lo < v.Len() {
-				wg.Go(func() { encode(n, lo) })
+				wg.Go(func() { fill(n, lo) })
 			}
 		}
 		wg.Wait()
@@ -86,7 +88,7 @@ func writeElements(w *bufio.Writer, v reflect.Value, indent string) error {
 			if errs[n] != nil {
 				return errs[n]
 			}
-			if _, err := w.Write(shares[n].Bytes()); err != nil {
+			if _, err := w.Write(shares[n]); err != nil {
 				return err
 			}
 		}
@@ -103,30 +105,6 @@ func isEmpty(v reflect.Value) bool {
 		return false
 	}
 	return v.IsZero()
-}
-
-// valueWriter writes values as indented JSON without a newline at the end.
-type valueWriter struct {
-	w   io.Writer
-	buf bytes.Buffer
-	enc *json.Encoder
-}
-
-func newValueWriter(w io.Writer, prefix string) *valueWriter {
-	v := &valueWriter{w: w}
-	v.enc = json.NewEncoder(&v.buf)
-	v.enc.SetEscapeHTML(false)
-	v.enc.SetIndent(prefix, "  ")
-	return v
-}
-
-func (v *valueWriter) write(x any) error {
-	v.buf.Reset()
-	if err := v.enc.Encode(x); err != nil {
-		return err
-	}
-	_, err := v.w.Write(escapeHidden(bytes.TrimSuffix(v.buf.Bytes(), []byte{'\n'})))
-	return err
 }
 
 // escapeHidden replaces the characters that [hidden] names by \u escapes, and U+FFFD

@@ -80,3 +80,60 @@ func TestWriteTellsWhatFails(t *testing.T) {
 type full struct{}
 
 func (full) Write([]byte) (int, error) { return 0, bytes.ErrTooLarge }
+
+// TestEncodersAreTheLibrary holds the encoders to the library, for every kind of value that
+// documents may hold.
+func TestEncodersAreTheLibrary(t *testing.T) {
+	type inner struct {
+		A string `json:"a,omitempty"`
+		B []int  `json:"b,omitempty"`
+	}
+	type embedding struct {
+		inner
+		C int
+	}
+	type itself struct {
+		Name string   `json:"name"`
+		Sub  []itself `json:"sub"`
+	}
+	text, when := "x\n", Time(1700000000)
+	values := []any{
+		0, -5, uint8(200), int64(-1 << 62), uint64(1<<64 - 1), true, false, 0.25, 1e21, float32(0.1),
+		"", "plain", `"quoted\`, "<&>", "\x00\x7f", "é\u202e\u2028", "\xff", "\U000e0001",
+		[]string(nil), []string{}, []string{"a", "é"}, [][]int{{}, nil, {1, 2}}, []byte("bytes"), []byte(nil), [2]bool{true},
+		map[string]uint64{}, map[string]uint64(nil), map[string]uint64{"b": 1, "a\u202e": 2}, map[string][]inner{"x": {{}, {A: "1"}}},
+		inner{}, inner{A: "é"}, inner{B: []int{1}}, []inner{{}, {B: []int{}}}, embedding{inner{A: "x"}, 4}, struct{}{}, []struct{}{{}, {}},
+		&inner{A: "1"}, (*inner)(nil), []*inner{nil, {A: "2"}}, itself{"a", []itself{{"b", nil}, {"c", []itself{}}}},
+		Time(0), when, []Time{0, when}, Optional(""), Optional("é\u202e"), NewlyAllowed(nil), NewlyAllowed{"a", "b\u202e"}, []NewlyAllowed{{"x"}, {}},
+		&text, &when, any("x"), []any{1, "a", nil, inner{}, map[string]int{"k": 1}}, json.RawMessage(`{"a":[1,2,{}]}`), json.Number("12"),
+		struct {
+			X any     `json:"x"`
+			Y *int    `json:"y,omitempty"`
+			Z float64 `json:"-"`
+			w int
+			N NewlyAllowed `json:"n"`
+			S int          `json:",string"`
+		}{X: []int{1}, N: NewlyAllowed{"p"}},
+	}
+	for _, x := range values {
+		for depth := range 3 {
+			var want bytes.Buffer
+			enc := json.NewEncoder(&want)
+			enc.SetEscapeHTML(false)
+			enc.SetIndent(strings.Repeat("  ", depth), "  ")
+			if err := enc.Encode(x); err != nil {
+				t.Fatal(err)
+			}
+			v := reflect.ValueOf(x)
+			got, err := encoderOf(v.Type())([]byte("before "), v, depth)
+			if err != nil || string(got) != "before "+string(escapeHidden(bytes.TrimSuffix(want.Bytes(), []byte{'\n'}))) {
+				t.Errorf("%#v at %d is %s, %v; want %s", x, depth, got, err, want.Bytes())
+			}
+		}
+	}
+	for _, x := range []any{func() {}, make(chan int), []any{make(chan int)}, struct{ C chan int }{}} {
+		if b, err := encoderOf(reflect.TypeOf(x))(nil, reflect.ValueOf(x), 0); err == nil {
+			t.Errorf("%T is %s", x, b)
+		}
+	}
+}

@@ -71,7 +71,7 @@ func (f *answerFlags) write(a answer, s streams) error {
 		return err
 	}
 	if f.out != "-" {
-		err = writeFiles([]file{{f.out, b.Bytes()}})
+		err = writeFiles([]file{{name: f.out, body: b.Bytes()}})
 	} else {
 		_, err = s.out.Write(b.Bytes())
 	}

@@ -88,7 +88,7 @@ func (a *auditRun) remember() error {
 	}
 	if a.f.prometheus != "" {
 		body := metrics(a.hist.Lines)
-		if err := writeFiles([]file{{a.f.prometheus, []byte(body)}}); err != nil {
+		if err := writeFiles([]file{{name: a.f.prometheus, body: []byte(body)}}); err != nil {
 			return &exitError{code: exitInternal, cause: err}
 		}
 	}

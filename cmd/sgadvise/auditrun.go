@@ -114,14 +114,14 @@ func (a *auditRun) write() error {
 		if err := format.Render(&b, a.done.doc); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		files = append(files, file{name, b.Bytes()})
+		files = append(files, file{name: name, body: b.Bytes()})
 	}
 	for _, name := range f.changes {
 		var b bytes.Buffer
 		if err := a.writeChanges(&b, *changesFormat(name)); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		files = append(files, file{name, b.Bytes()})
+		files = append(files, file{name: name, body: b.Bytes()})
 	}
 	if err := f.step("run"); err != nil {
 		return err

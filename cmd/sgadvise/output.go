@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -73,8 +75,8 @@ func (f *outputFlags) mainFormat() (reports.Format, error) {
 	return format, nil
 }
 
-// write renders every view first and then writes them, so that a failure leaves no
-// report behind rather than some.
+// write renders every view into a file beside its place first and then moves them there,
+// so that a failure leaves no report behind rather than some.
 func (f *outputFlags) write(doc *reports.Report, s streams) error {
 	var files []file
 	for _, name := range f.export {
@@ -82,11 +84,7 @@ func (f *outputFlags) write(doc *reports.Report, s streams) error {
 		if err != nil {
 			return err
 		}
-		var b bytes.Buffer
-		if err := format.Render(&b, doc); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-		files = append(files, file{name, b.Bytes()})
+		files = append(files, file{name: name, render: func(w io.Writer) error { return format.Render(w, doc) }})
 	}
 	if f.exportOnly {
 		if err := writeFiles(files); err != nil {
@@ -98,17 +96,15 @@ func (f *outputFlags) write(doc *reports.Report, s streams) error {
 	if err != nil {
 		return err
 	}
-	var b bytes.Buffer
+	render := func(w io.Writer) error { return format.Render(w, doc) }
 	if format.Name == "text" {
-		err = reports.Text(&b, doc, f.textOptions(s.out))
-	} else {
-		err = format.Render(&b, doc)
+		render = func(w io.Writer) error { return reports.Text(w, doc, f.textOptions(s.out)) }
 	}
-	if err != nil {
-		return err
-	}
+	var b bytes.Buffer
 	if f.out != "-" {
-		files = append(files, file{f.out, b.Bytes()})
+		files = append(files, file{name: f.out, render: render})
+	} else if err := render(&b); err != nil {
+		return err
 	}
 	if err := writeFiles(files); err != nil {
 		return &exitError{code: exitInternal, cause: err}
@@ -143,10 +139,11 @@ func (f *outputFlags) textOptions(out io.Writer) reports.Options {
 	return o
 }
 
-// file is a report to write.
+// file is a report to write: its bytes, or what writes them.
 type file struct {
-	name string
-	body []byte
+	name   string
+	body   []byte
+	render func(io.Writer) error
 }
 
 // writeFiles replaces every file as a whole: others see the old one or the new one. It
@@ -186,7 +183,12 @@ func stage(x file) (name string, err error) {
 	if err != nil {
 		return "", err
 	}
-	_, err = tmp.Write(x.body)
+	if x.render != nil {
+		w := bufio.NewWriterSize(tmp, 64<<10)
+		err = cmp.Or(x.render(w), w.Flush())
+	} else {
+		_, err = tmp.Write(x.body)
+	}
 	if err == nil {
 		err = tmp.Chmod(0o644)
 	}

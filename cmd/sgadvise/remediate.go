@@ -232,7 +232,7 @@ func (f *remediateFlags) write(files []remedy.File) error {
 			return failed(err)
 		}
 		written[name] = true
-		staged = append(staged, file{name, []byte(x.Body)})
+		staged = append(staged, file{name: name, body: []byte(x.Body)})
 	}
 	if err := writeFiles(staged); err != nil {
 		return &exitError{code: exitInternal, cause: err}

@@ -86,7 +86,7 @@ func (f *scheduleFlags) run(name string, s streams) error {
 	if f.into != "" {
 		var out []file
 		for _, x := range files {
-			out = append(out, file{filepath.Join(f.into, x.Name), []byte(x.Body)})
+			out = append(out, file{name: filepath.Join(f.into, x.Name), body: []byte(x.Body)})
 		}
 		if err := writeFiles(out); err != nil {
 			return &exitError{code: exitInternal, cause: err}

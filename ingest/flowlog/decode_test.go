@@ -70,7 +70,7 @@ func randomLine(r *rand.Rand, names []string, sep string) string {
 
 // around is a blank line, of which nothing becomes. Between two of them stands a line that
 // the fast path may take; the first and the last line of a block are not for it.
-var around = strings.Repeat(" ", 2*valueSlack)
+var around = strings.Repeat(" ", 2*slack)
 
 // checkLine compares the decoder with the oracle on one line, by itself and among others.
 func checkLine(t *testing.T, b *bench, line string, names []string, l *Layout) {

@@ -206,6 +206,35 @@ func TestPlainLinesTakeTheFastPath(t *testing.T) {
 	}
 }
 
+func TestAddressesThatWereReadAreKnownByTheWholeOfTheirText(t *testing.T) {
+	r, b := rand.New(rand.NewPCG(11, 11)), newBench()
+	for range 30 {
+		// Addresses, and texts that differ from them in a byte more, less or other.
+		var addrs []string
+		for range 20 {
+			a := []byte(fmt.Sprintf("%d.%d.%d.%d", r.IntN(2)*110+r.IntN(3), r.IntN(12), r.IntN(2)*111, 1+r.IntN(250)))
+			addrs = append(addrs, string(a))
+			for range 4 {
+				at := r.IntN(len(a))
+				switch r.IntN(3) {
+				case 0:
+					a[at] = ".10-"[r.IntN(4)]
+				case 1:
+					a = slices.Insert(a, at, ".10"[r.IntN(3)])
+				default:
+					a = slices.Delete(a, at, at+1)
+				}
+				addrs = append(addrs, string(a))
+			}
+		}
+		var text strings.Builder
+		for range 500 {
+			text.WriteString(strings.Replace(ok, "172.31.16.139 172.31.16.21", addrs[r.IntN(len(addrs))]+" "+addrs[r.IntN(len(addrs))/5*5], 1) + "\n")
+		}
+		checkBlock(t, b, text.String(), DefaultLayout())
+	}
+}
+
 func FuzzBlocks(f *testing.F) {
 	for _, sep := range []string{" ", ","} {
 		text := strings.Join(pieces(sep), "\n") + "\n"

@@ -1,6 +1,9 @@
 package flowlog
 
-import "encoding/binary"
+import (
+	"bytes"
+	"encoding/binary"
+)
 
 // Words of eight equal bytes, for arithmetic on eight bytes at once.
 const (
@@ -18,13 +21,17 @@ func others(x, all uint64) uint64 {
 	return (((x | high) - each) | x) & high
 }
 
+// above has the high bit set in the bytes of x that are above a limit below 0x80, and
+// nothing else; rest is 0x7f less the limit in each byte.
+func above(x, rest uint64) uint64 { return ((x&^high + rest) | x) & high }
+
 // gather puts the high bits of the bytes of x together, the first byte's lowest; x has no
 // other bits.
 func gather(x uint64) uint64 { return x * 0x0002040810204081 >> 56 }
 
-// places says for each set of eight bits where the zeros are among them: the first four
+// marks says for each set of eight bits where the zeros are among them: the first four
 // places and the others, and how many bytes they take.
-var places = func() (t struct {
+var marks = func() (t struct {
 	first, rest [256]uint64
 	size        [256]uint8
 }) {
@@ -46,58 +53,134 @@ var places = func() (t struct {
 	return t
 }()
 
-// scanSize is what is scanned at once: whole lines, little enough that they and what is
-// known of them stay in the first-level cache, and that a place fits 16 bits.
-const scanSize = 16 << 10
+const (
+	// scanSize is what is scanned at once: whole lines, little enough that they and what is
+	// known of them stay in the first-level cache, and that a place fits 16 bits.
+	scanSize = 16 << 10
+	// slack is the room on both sides of them: parsers of values look at bytes around these.
+	slack = 32
+	// scanLines is how many lines are decoded together.
+	scanLines = 512
+)
 
-// A placeBuffer holds places, two bytes each. It has room for those of a scan in which
-// each byte is one, and for some before and after them, and is larger yet, so that an index
-// cut to 16 bits is one.
-type placeBuffer [1<<16 + 16]byte
+// A scan holds some lines of a block and where their values are. Its arrays are larger than
+// what is used of them, so that no index of 16 bits leaves them: it need not be checked.
+type scan struct {
+	text   [1<<16 + slack]byte // the lines, from slack on; each ends with a newline
+	places [1<<16 + 16]byte    // where separators and newlines are in text, two bytes each; one newline stands before the first line
+	found  int                 // where the places end
+	at     int                 // where the place is that ends the last line found so far
 
-// placesFront is where the places of a scan begin: before them is room for one more.
-const placesFront = 2
+	// Of the lines found last: the place before the first value, the newline at the end, and
+	// bits that are not zero if the line is not plain, or has addresses that are not IPv4.
+	starts, ends [scanLines]uint16
+	odd, odd4    [scanLines]uint64
 
-// get returns the place at index i.
-func (b *placeBuffer) get(i int) int { return int(binary.LittleEndian.Uint16(b[i&0xffff:])) }
-
-func (b *placeBuffer) set(i, place int) {
-	binary.LittleEndian.PutUint16(b[i&0xffff:], uint16(place))
+	addrs [1 << recentAddrBits]recentAddr
+	other recentAddr // an address that is not kept
 }
 
-// scan fills b with the places in text, which has at most scanSize bytes, at which sep
-// stands, counted from the given first one, and returns the index after the last place.
-// What follows is overwritten.
-func (b *placeBuffer) scan(text []byte, first int, sep byte) int {
+// word returns the eight bytes of text from at on.
+func (s *scan) word(at uint) uint64 {
+	i := at & 0xffff
+	return binary.LittleEndian.Uint64(s.text[i : i+8])
+}
+
+// half returns the four bytes of text from at on.
+func (s *scan) half(at uint) uint32 {
+	i := at & 0xffff
+	return binary.LittleEndian.Uint32(s.text[i : i+4])
+}
+
+// place returns the place at index i of places.
+func (s *scan) place(i int) uint {
+	i &= 0xffff
+	return uint(binary.LittleEndian.Uint16(s.places[i : i+2]))
+}
+
+// four returns the places at index i and the three that follow, two bytes each.
+func (s *scan) four(i int) uint64 {
+	i &= 0xffff
+	return binary.LittleEndian.Uint64(s.places[i : i+8])
+}
+
+// span returns where a value is: from beyond the place at index i to the next one.
+func (s *scan) span(i uint16) (lo, hi uint) {
+	both := uint(binary.LittleEndian.Uint32(s.places[i : uint(i)+4]))
+	return both&0xffff + 1, both >> 16
+}
+
+// load takes lines off the front of block and finds the places of sep, quote and newlines,
+// and maybe of other bytes that plain lines have not, in them. It returns the number of bytes taken, 0 if the first
+// line is too long.
+func (s *scan) load(block []byte, sep, quote byte) int {
+	n := len(block)
+	if n > scanSize {
+		n = bytes.LastIndexByte(block[:scanSize], '\n') + 1
+	}
+	if n == 0 {
+		return 0
+	}
+	copy(s.text[slack:], block[:n])
+	end := slack + n
+	if block[n-1] != '\n' {
+		s.text[end] = '\n'
+		end++
+	}
+	s.at, s.found = 0, 2
+	binary.LittleEndian.PutUint16(s.places[:], slack-1)
+	if limit := max(sep, quote, '\n'); limit <= ',' {
+		s.findUpTo(end, limit)
+	} else { // values have such bytes
+		s.findAny(end, sep, quote)
+	}
+	return n
+}
+
+// findUpTo finds the places of bytes up to limit. It reads to a multiple of eight bytes.
+func (s *scan) findUpTo(end int, limit byte) {
 	const every = 0x0001000100010001
-	all := uint64(sep) * each
-	at := uint64(first) * every
-	i, n := 0, uint64(placesFront)
-	for ; i+32 <= len(text); i += 32 {
-		w := (*[32]byte)(text[i : i+32 : i+32])
-		n = b.mark(n, gather(others(binary.LittleEndian.Uint64(w[:]), all)), at)
-		n = b.mark(n, gather(others(binary.LittleEndian.Uint64(w[8:]), all)), at+8*every)
-		n = b.mark(n, gather(others(binary.LittleEndian.Uint64(w[16:]), all)), at+16*every)
-		n = b.mark(n, gather(others(binary.LittleEndian.Uint64(w[24:]), all)), at+24*every)
+	rest := uint64(0x7f-limit) * each
+	at, n := uint64(slack*every), uint64(s.found)
+	for i := uint(slack); i < uint(end); i += 32 {
+		n = s.mark(n, gather(above(s.word(i), rest)), at)
+		n = s.mark(n, gather(above(s.word(i+8), rest)), at+8*every)
+		n = s.mark(n, gather(above(s.word(i+16), rest)), at+16*every)
+		n = s.mark(n, gather(above(s.word(i+24), rest)), at+24*every)
 		at += 32 * every
 	}
-	for ; i < len(text); i++ {
-		if text[i] == sep {
-			b.set(int(n), first+i)
-			n += 2
-		}
-	}
-	return int(n)
+	s.cut(int(n), end)
 }
 
-// mark writes from index n on where the zeros are in a set of eight bits, counted from at,
-// and returns the index after them.
-func (b *placeBuffer) mark(n, set, at uint64) uint64 {
+// findAny finds the places of sep, quote and newlines, and no others.
+func (s *scan) findAny(end int, sep, quote byte) {
+	const every = 0x0001000100010001
+	seps, quotes := uint64(sep)*each, uint64(quote)*each
+	at, n := uint64(slack*every), uint64(s.found)
+	for i := uint(slack); i < uint(end); i += 8 {
+		x := s.word(i)
+		n = s.mark(n, gather(others(x, seps)&others(x, quotes)&others(x, '\n'*each)), at)
+		at += 8 * every
+	}
+	s.cut(int(n), end)
+}
+
+// cut sets found to n less the places from end on.
+func (s *scan) cut(n, end int) {
+	for n > s.found && int(s.place(n-2)) >= end {
+		n -= 2
+	}
+	s.found = n
+}
+
+// mark writes from index n of places on where the zeros are in a set of eight bits, counted
+// from at, and returns the index after them.
+func (s *scan) mark(n, set, at uint64) uint64 {
 	i := n & 0xffff
-	binary.LittleEndian.PutUint64(b[i:i+8], places.first[set&0xff]+at)
-	size := uint64(places.size[set&0xff])
+	binary.LittleEndian.PutUint64(s.places[i:i+8], marks.first[set&0xff]+at)
+	size := uint64(marks.size[set&0xff])
 	if size > 8 {
-		binary.LittleEndian.PutUint64(b[i+8:i+16], places.rest[set&0xff]+at)
+		binary.LittleEndian.PutUint64(s.places[i+8:i+16], marks.rest[set&0xff]+at)
 	}
 	return n + size
 }

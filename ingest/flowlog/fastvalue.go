@@ -4,17 +4,16 @@ import "encoding/binary"
 
 // The parsers of single values that the fast path uses. They do the same steps for every
 // value; of what is not a plain one they say so, and the parsers in parse.go decide. They
-// look at bytes around the value as well: b has at least valueSlack of them on both sides.
-const valueSlack = 20
+// look at bytes around the value as well, up to slack of them.
 
-// number reads a number of 1 to 16 decimal digits, b[lo:hi]. wrong is 0 if it is one.
-func number(b []byte, lo, hi uint) (n, wrong uint64) {
-	if hi-lo <= 8 {
-		return digits(load64(b, hi-8), hi-lo)
+// number reads a number of 1 to 16 decimal digits, s.text[lo:hi]. wrong is 0 if it is one.
+func (s *scan) number(lo, hi uint) (n, wrong uint64) {
+	n, wrong = digits(s.word(hi-8), min(hi-lo, 8))
+	if hi-lo > 8 {
+		left, bad := digits(s.word(hi-16), hi-lo-8)
+		return left*1e8 + n, wrong | bad
 	}
-	left, bad := digits(load64(b, hi-16), hi-lo-8)
-	n, wrong = digits(load64(b, hi-8), 8)
-	return left*1e8 + n, wrong | bad
+	return n, wrong
 }
 
 // digits reads the last size bytes of w, 1 to 8 decimal digits. wrong is 0 if they are.
@@ -53,15 +52,16 @@ var dotted = func() (t [1 << 11]octets) {
 	return t
 }()
 
-// quad reads an IPv4 address, b[lo:hi]: four decimal octets without leading zeros. wrong
-// is 0 if it is one.
-func quad(b []byte, lo, hi uint) (v uint32, wrong uint64) {
+// quad reads an IPv4 address, s.text[lo:hi]: four decimal octets without leading zeros.
+// wrong is 0 if it is one.
+func (s *scan) quad(lo, hi uint) (v uint32, wrong uint64) {
 	const (
 		lanes  = 0x0001000100010001
 		dots   = '.' * each
 		digits = zeros & 0xffffffff
 	)
-	q, n := (*[20]byte)(b[lo:lo+20:lo+20]), hi-lo
+	i := lo & 0xffff
+	q, n := (*[20]byte)(s.text[i:i+20]), hi-lo
 	left, right := binary.LittleEndian.Uint64(q[:]), binary.LittleEndian.Uint64(q[8:])
 	found := gather(others(left, dots)) | gather(others(right, dots))<<8
 	found = ^found & (1<<(n&15) - 1)
@@ -88,7 +88,3 @@ func quad(b []byte, lo, hi uint) (v uint32, wrong uint64) {
 	wrong |= found&1 | found>>12 | uint64(n>>4)
 	return uint32(x)<<24 | uint32(x>>32)<<16 | uint32(y)<<8 | uint32(y>>32), wrong
 }
-
-// load64 returns the eight bytes of b from at on. (The third index keeps the compiler from
-// computing where an empty slice would begin.)
-func load64(b []byte, at uint) uint64 { return binary.LittleEndian.Uint64(b[at : at+8 : at+8]) }

@@ -7,24 +7,19 @@ import (
 )
 
 // within puts s into text that must not show in what is read of it.
-func within(s string, r *rand.Rand) (b []byte, lo, hi uint) {
+func within(s string, r *rand.Rand) (text *scan, lo, hi uint) {
 	const around = "0123456789. -/:\xa0\xae\x00\xff9"
-	for range valueSlack {
-		b = append(b, around[r.IntN(len(around))])
+	text = new(scan)
+	for i := range 2*slack + len(s) {
+		text.text[i] = around[r.IntN(len(around))]
 	}
-	lo = uint(len(b))
-	b = append(b, s...)
-	hi = uint(len(b))
-	for range valueSlack {
-		b = append(b, around[r.IntN(len(around))])
-	}
-	return b, lo, hi
+	return text, slack, slack + uint(copy(text.text[slack:], s))
 }
 
 func checkQuad(t *testing.T, s string, r *rand.Rand) {
 	t.Helper()
-	b, lo, hi := within(s, r)
-	got, wrong := quad(b, lo, hi)
+	text, lo, hi := within(s, r)
+	got, wrong := text.quad(lo, hi)
 	want, ok := parseIPv4([]byte(s))
 	if ok != (wrong == 0) || ok && got != want {
 		t.Fatalf("quad(%q) = %#x, wrong %#x, want %#x, %v", s, got, wrong, want, ok)
@@ -33,8 +28,8 @@ func checkQuad(t *testing.T, s string, r *rand.Rand) {
 
 func checkNumber(t *testing.T, s string, r *rand.Rand) {
 	t.Helper()
-	b, lo, hi := within(s, r)
-	got, wrong := number(b, lo, hi)
+	text, lo, hi := within(s, r)
+	got, wrong := text.number(lo, hi)
 	want, ok := parseUint([]byte(s))
 	if ok = ok && len(s) <= 16; ok != (wrong == 0) || ok && got != want {
 		t.Fatalf("number(%q) = %d, wrong %#x, want %d, %v", s, got, wrong, want, ok)
@@ -88,32 +83,41 @@ func FuzzFastValues(f *testing.F) {
 }
 
 func TestSeparatorsAreFoundExactly(t *testing.T) {
-	r := rand.New(rand.NewPCG(6, 6))
+	r, s := rand.New(rand.NewPCG(6, 6)), new(scan)
 	for _, sep := range []byte(" ,\t|") {
-		chars := []byte{sep, sep, sep ^ 0x80, sep + 1, sep - 1, 'x', 0, 0xff}
-		for range 20000 {
-			text := make([]byte, r.IntN(100))
-			for i := range text {
-				text[i] = chars[r.IntN(len(chars))]
+		for _, quote := range []byte{0, '"', '\''} {
+			chars := []byte{sep, sep, sep, sep ^ 0x80, '\n', '\n' + 0x80, sep + 1, sep - 1, 'x', 'x', 0, 0xff, quote, quote ^ 0x80, '.', '-', '0', '\r'}
+			for range 10000 {
+				text := make([]byte, 1+r.IntN(100))
+				for i := range text {
+					text[i] = chars[r.IntN(len(chars))]
+				}
+				checkSeparators(t, s, text, sep, quote)
 			}
-			checkSeparators(t, text, sep)
+			checkSeparators(t, s, []byte(strings.Repeat(string(sep), scanSize-1)+"\n"), sep, quote)
+			checkSeparators(t, s, []byte(strings.Repeat(string(sep), scanSize)), sep, quote)
+			checkSeparators(t, s, []byte(strings.Repeat("x"+string(sep), scanSize/2-1)+"\n"), sep, quote)
 		}
-		checkSeparators(t, []byte(strings.Repeat(string(sep), scanSize)), sep)
-		checkSeparators(t, []byte(strings.Repeat("x"+string(sep), scanSize/2)), sep)
 	}
 }
 
-func checkSeparators(t *testing.T, text []byte, sep byte) {
+// checkSeparators checks that places has all separators, quotes and newlines, and nothing
+// else but bytes that are taken for odd.
+func checkSeparators(t *testing.T, s *scan, text []byte, sep, quote byte) {
 	t.Helper()
-	var b placeBuffer
-	n := b.scan(text, 7, sep)
-	var want []byte
+	if size := s.load(text, sep, quote); size != len(text) {
+		t.Fatalf("%d bytes of %q taken, not %d", size, text, len(text))
+	}
+	if text[len(text)-1] != '\n' {
+		text = append(text, '\n')
+	}
+	want := []byte{slack - 1, 0}
 	for i, c := range text {
-		if c == sep {
-			want = append(want, byte(i+7), byte((i+7)>>8))
+		if limit := max(sep, quote, '\n'); c == sep || c == '\n' || c == quote && limit > ',' || c <= limit && limit <= ',' {
+			want = append(want, byte(i+slack), byte((i+slack)>>8))
 		}
 	}
-	if string(b[placesFront:n]) != string(want) {
-		t.Fatalf("places of %q: % x, want % x", text, b[placesFront:n], want)
+	if string(s.places[:s.found]) != string(want) {
+		t.Fatalf("places of %q: % x, want % x", text, s.places[:s.found], want)
 	}
 }

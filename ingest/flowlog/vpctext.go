@@ -17,8 +17,8 @@ type LineDecoder struct {
 	layout  *Layout
 	stats   *Stats
 
-	plan   plan         // how to read plain lines of layout
-	places *placeBuffer // of separators
+	plan plan  // how to read plain lines of layout
+	scan *scan // made when it is needed
 
 	pos     []span // the columns of the current line
 	cells   []byte // its values, where a quoted line must be rewritten

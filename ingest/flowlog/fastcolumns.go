@@ -1,0 +1,286 @@
+package flowlog
+
+import (
+	"github.com/sgadvise/sgadvise/ingest/flow"
+)
+
+// read reads the columns of the n lines found last to rows of c, from row c.n on, all but the
+// interface. Of lines that are odd, or turn out to be, it does not matter what becomes; of
+// those with other addresses than IPv4 the addresses are left to read6.
+func (s *scan) read(in shape, c *columns, n int) {
+	s.checkWords(in, n)
+	s.readPorts(in, c, n)
+	s.readTimes(in, c, n)
+	s.readCount(in, in.packets, c.rows.packets[c.n:][:n])
+	s.readCount(in, in.bytes, c.rows.bytes[c.n:][:n])
+	s.readActions(in, c, n)
+	s.readAddresses(in, c, n)
+	if c.has&hasPackets != 0 {
+		s.readPacketAddresses(in, in.pktSrc, in.src, c.rows.src[c.n:][:n], c.rows.pktSrc[c.n:][:n])
+		s.readPacketAddresses(in, in.pktDst, in.dst, c.rows.dst[c.n:][:n], c.rows.pktDst[c.n:][:n])
+	}
+	if c.has&hasFlags != 0 {
+		s.readFlags(in, c.rows.flags[c.n:][:n])
+	}
+	if c.has&hasDirection != 0 {
+		s.readDirections(in, c.rows.direction[c.n:][:n])
+	}
+}
+
+// letters returns a short text as the lowest bytes of a word.
+func letters(text string) (w uint64) {
+	for i := range len(text) {
+		w |= uint64(text[i]) << (8 * i)
+	}
+	return w
+}
+
+// short returns the value text[lo:hi] like letters if it has the given size, less than 8, else 0.
+func (s *scan) short(lo, hi, size uint) uint64 {
+	if hi-lo != size {
+		return 0
+	}
+	return s.word(lo) & (1<<(8*size) - 1)
+}
+
+// bit returns 1 if the condition holds, else 0.
+func bit(condition bool) uint64 {
+	if condition {
+		return 1
+	}
+	return 0
+}
+
+// checkWords checks the columns of which plain lines all have the same value, and those of
+// which they have any.
+func (s *scan) checkWords(in shape, n int) {
+	starts := s.starts[:n]
+	for _, c := range in.passed {
+		at := in.of(c)
+		for i, start := range starts {
+			lo, hi := s.span(start + at)
+			s.odd[i] |= bit(lo >= hi)
+		}
+	}
+	if in.version >= 0 {
+		at := in.of(in.version)
+		for i, start := range starts {
+			lo, hi := s.span(start + at)
+			s.odd[i] |= s.short(lo, hi, 1) ^ '2'
+		}
+	}
+	if in.status >= 0 {
+		at, ok := in.of(in.status), letters("OK")
+		for i, start := range starts {
+			lo, hi := s.span(start + at)
+			s.odd[i] |= s.short(lo, hi, 2) ^ ok
+		}
+	}
+	if in.typ >= 0 {
+		at, v4 := in.of(in.typ), letters("IPv4")
+		for i, start := range starts {
+			lo, hi := s.span(start + at)
+			s.odd4[i] |= s.short(lo, hi, 4) ^ v4
+		}
+	}
+}
+
+func (s *scan) readPorts(in shape, c *columns, n int) {
+	srcAt, dstAt, protoAt := in.of(in.srcPort), in.of(in.dstPort), in.of(in.proto)
+	src, dst, proto := c.rows.srcPort[c.n:][:n], c.rows.dstPort[c.n:][:n], c.rows.proto[c.n:][:n]
+	for i, start := range s.starts[:n] {
+		lo, hi := s.span(start + srcAt)
+		x, wrong := digits(s.word(hi-8), hi-lo)
+		lo, hi = s.span(start + dstAt)
+		y, bad := digits(s.word(hi-8), hi-lo)
+		wrong |= bad | (x|y)>>16
+		lo, hi = s.span(start + protoAt)
+		p, bad := digits(s.word(hi-8), hi-lo)
+		s.odd[i] |= wrong | bad | p>>8
+		if !flow.Proto(p).HasPorts() {
+			x, y = 0, 0
+		}
+		src[i], dst[i], proto[i] = uint16(x), uint16(y), flow.Proto(p)
+	}
+}
+
+// readTimes reads the times, which nearly all have ten digits and begin with the same two
+// for years.
+func (s *scan) readTimes(in shape, c *columns, n int) {
+	startAt, endAt := in.of(in.start), in.of(in.end)
+	starts, ends := c.rows.start[c.n:][:n], c.rows.end[c.n:][:n]
+	front, base := uint16(0), uint64(0) // the two digits, and what they stand for
+	read := func(lo, hi uint) (v, wrong uint64) {
+		if hi-lo == 10 && uint16(s.half(lo)) == front {
+			v, wrong = digits(s.word(hi-8), 8)
+			return base + v, wrong
+		}
+		v, wrong = s.number(lo, hi)
+		if hi-lo == 10 && wrong == 0 {
+			front, base = uint16(s.half(lo)), v/1e8*1e8
+		}
+		return v, wrong
+	}
+	for i, start := range s.starts[:n] {
+		x, wrong := read(s.span(start + startAt))
+		y, bad := read(s.span(start + endAt))
+		s.odd[i] |= wrong | bad | (x|y)>>31 | (y-x)>>63 // seconds, in order
+		starts[i], ends[i] = int64(x), int64(y)
+	}
+}
+
+// readCount reads a column of numbers, if there is one.
+func (s *scan) readCount(in shape, c column, values []uint64) {
+	if c < 0 {
+		clear(values)
+		return
+	}
+	at := in.of(c)
+	for i, start := range s.starts[:len(values)] {
+		lo, hi := s.span(start + at)
+		v, wrong := s.number(lo, hi)
+		s.odd[i] |= wrong
+		values[i] = v
+	}
+}
+
+func (s *scan) readActions(in shape, c *columns, n int) {
+	at, accept, reject := in.of(in.action), letters("ACCEPT"), letters("REJECT")
+	actions, status := c.rows.action[c.n:][:n], c.rows.status[c.n:][:n]
+	for i, start := range s.starts[:n] {
+		lo, hi := s.span(start + at)
+		actions[i], status[i] = flow.Accept, flow.StatusOK
+		if v := s.short(lo, hi, 6); v != accept {
+			actions[i] = flow.Reject
+			s.odd[i] |= v ^ reject
+		}
+	}
+}
+
+func (s *scan) readFlags(in shape, flags []flow.TCPFlags) {
+	if in.flags < 0 {
+		clear(flags)
+		return
+	}
+	at := in.of(in.flags)
+	for i, start := range s.starts[:len(flags)] {
+		lo, hi := s.span(start + at)
+		v, wrong := digits(s.word(hi-8), hi-lo)
+		s.odd[i] |= wrong | v>>8
+		flags[i] = flow.FlagsKnown | flow.TCPFlags(v)
+	}
+}
+
+func (s *scan) readDirections(in shape, directions []flow.Direction) {
+	if in.direction < 0 {
+		clear(directions)
+		return
+	}
+	at, ingress, egress := in.of(in.direction), letters("ingress"), letters("egress")
+	for i, start := range s.starts[:len(directions)] {
+		lo, hi := s.span(start + at)
+		directions[i] = flow.Ingress
+		if s.short(lo, hi, 7) != ingress {
+			directions[i] = flow.Egress
+			s.odd[i] |= s.short(lo, hi, 6) ^ egress
+		}
+	}
+}
+
+func (s *scan) readAddresses(in shape, c *columns, n int) {
+	srcAt, dstAt := in.of(in.src), in.of(in.dst)
+	src, dst := c.rows.src[c.n:][:n], c.rows.dst[c.n:][:n]
+	for i, start := range s.starts[:n] {
+		lo, hi := s.span(start + srcAt)
+		e := s.recent(lo, hi)
+		if !s.holds(e, lo, hi) {
+			e = s.addr(e, lo, hi, i)
+		}
+		src[i] = flow.Addr4(e.addr)
+		lo, hi = s.span(start + dstAt)
+		if e = s.recent(lo, hi); !s.holds(e, lo, hi) {
+			e = s.addr(e, lo, hi, i)
+		}
+		dst[i] = flow.Addr4(e.addr)
+	}
+}
+
+// A recentAddr is an IPv4 address that was read: its text's first and last eight bytes and
+// the size, from 8 to 15, and its value.
+type recentAddr struct {
+	front, back uint64
+	size, addr  uint32
+}
+
+const recentAddrBits = 11
+
+// recent returns where s.text[lo:hi] is, if it was read lately. Most records have an address
+// that many others have, of an interface or a service.
+func (s *scan) recent(lo, hi uint) *recentAddr {
+	return &s.addrs[(3*s.word(lo)+s.word(hi-8))*0x9e3779b97f4a7c15>>(64-recentAddrBits)]
+}
+
+// holds reports whether e is s.text[lo:hi].
+func (s *scan) holds(e *recentAddr, lo, hi uint) bool {
+	return e.front == s.word(lo) && e.back == s.word(hi-8) && e.size == uint32(hi-lo)
+}
+
+// addr reads s.text[lo:hi], an address of a line, and keeps it as e. If it is not IPv4, that
+// is noted of the line.
+func (s *scan) addr(e *recentAddr, lo, hi uint, line int) *recentAddr {
+	v, wrong := s.quad(lo, hi)
+	s.odd4[line] |= wrong
+	if wrong != 0 || hi-lo < 8 {
+		e = &s.other // of no use to any other line
+	}
+	*e = recentAddr{s.word(lo), s.word(hi - 8), uint32(hi - lo), v}
+	return e
+}
+
+// readPacketAddresses reads a column of addresses, which often are those of another column
+// that have been read.
+func (s *scan) readPacketAddresses(in shape, c, other column, known, addrs []flow.Addr) {
+	if c < 0 {
+		clear(addrs)
+		return
+	}
+	at, otherAt := in.of(c), in.of(other)
+	for i, start := range s.starts[:len(addrs)] {
+		lo, hi := s.span(start + at)
+		if from, to := s.span(start + otherAt); s.same(lo, hi, from, to) {
+			addrs[i] = known[i]
+			continue
+		}
+		v, wrong := s.quad(lo, hi)
+		s.odd4[i] |= wrong
+		addrs[i] = flow.Addr4(v)
+	}
+}
+
+// same reports whether two values of 8 to 16 bytes are the same. Of others it may not see it.
+func (s *scan) same(lo, hi, lo2, hi2 uint) bool {
+	return hi-lo == hi2-lo2 && hi-lo-8 <= 8 && s.word(lo) == s.word(lo2) && s.word(hi-8) == s.word(hi2-8)
+}
+
+// read6 reads the addresses of a line that are not IPv4 to a row, and reports whether they
+// are those of a plain line.
+func (s *scan) read6(in shape, c *columns, line, row int) bool {
+	value := func(col column) []byte {
+		lo, hi := s.span(s.starts[line] + in.of(col))
+		return s.text[lo:max(lo, hi)]
+	}
+	ok := true
+	read := func(col column) flow.Addr {
+		a, kind := parseAddr(value(col))
+		ok = ok && kind == addr6
+		return a
+	}
+	c.rows.src[row], c.rows.dst[row] = read(in.src), read(in.dst)
+	if in.pktSrc >= 0 {
+		c.rows.pktSrc[row] = read(in.pktSrc)
+	}
+	if in.pktDst >= 0 {
+		c.rows.pktDst[row] = read(in.pktDst)
+	}
+	return ok && (in.typ < 0 || string(value(in.typ)) == "IPv6")
+}

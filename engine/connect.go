@@ -16,7 +16,6 @@ import (
 // connect groups the entries of one interface into connections and credits the rules
 // that decide them.
 func (w *worker) connect(p *part, i int32) {
-	w.connections = w.connections[:0]
 	for _, es := range w.entries {
 		sortEntries(es)
 		for lo := 0; lo < len(es); {
@@ -24,7 +23,8 @@ func (w *worker) connect(p *part, i int32) {
 			for hi < len(es) && es[lo].service == es[hi].service && es[lo].sameHosts(&es[hi]) {
 				hi++
 			}
-			w.connections = append(w.connections, w.credit(p, i, es[lo:hi]))
+			c := w.credit(p, i, es[lo:hi])
+			w.pack(p, &c)
 			lo = hi
 		}
 	}
@@ -76,14 +76,11 @@ func (w *worker) credit(p *part, i int32, es []entry) Connection {
 		c.Proven = c.Proven || e.certain && w.e.openers[e.row].Method.Proven()
 		if r.Action == flow.Accept {
 			passed = true
-			bareReset := r.Class == flow.Midlife && r.Flags&(flow.FIN|flow.SYN|flow.RST) == flow.RST
-			if e.packet != e.opener || r.Class == flow.Midlife {
-				c.Answered = c.Answered || !bareReset
-			}
+			c.Answered = c.Answered || answers(&r, e.packet != e.opener)
 		}
 		if cut && n == 0 {
 			x := e.reading(&r)
-			j := w.request(w.e.paths.of(i), e.proto, &x)
+			j := w.ruleOf(w.e.paths.of(i), e.proto, &x).request
 			c.Verdict, c.GroupVerdict = j.all, j.stateful
 		}
 		if !cut {
@@ -105,17 +102,25 @@ func (w *worker) credit(p *part, i int32, es []entry) Connection {
 	return c
 }
 
+// answers reports whether row r, whose packets passed, shows that the opener was answered:
+// replies do, and so does what belongs to a connection that is open.
+func answers(r *store.Row, reply bool) bool {
+	bareReset := r.Class == flow.Midlife && r.Flags&(flow.FIN|flow.SYN|flow.RST) == flow.RST
+	return (reply || r.Class == flow.Midlife) && !bareReset
+}
+
 // marked remembers what the last judgements, by their serial numbers, credited.
 type marked struct {
 	request, packet uint64
 	mark            int32
 }
 
-// markOf returns the number of the signature that row r alone, read as x, credits in t.
-func (w *worker) markOf(t *[2]compiled, r *store.Row, x *orient.Reading, certain bool) int32 {
-	request, packet := w.request(t, r.Proto, x).serial, uint64(0)
-	if x.IsReply() {
-		packet = w.packet(t, r.Proto, x).serial
+// markOf returns the number of the signature that row r alone, read as x, of which the
+// paths t say j, credits.
+func (w *worker) markOf(t *[2]compiled, j ruling, r *store.Row, x *orient.Reading, certain bool) int32 {
+	request, packet := j.request.serial, uint64(0)
+	if j.packet != nil {
+		packet = j.packet.serial
 	}
 	index := func(b bool) int {
 		if b {
@@ -126,23 +131,22 @@ func (w *worker) markOf(t *[2]compiled, r *store.Row, x *orient.Reading, certain
 	m := &w.marked[side(x.Opener)][side(x.Packet)][index(r.Action == flow.Accept)][index(certain)]
 	if m.request != request || m.packet != packet || request == 0 {
 		w.marks.reset()
-		w.mark(t, r, x, certain, &w.marks)
+		w.mark(t, j, r, x, certain, &w.marks)
 		*m = marked{request, packet, w.intern()}
 	}
 	return m.mark
 }
 
-// mark adds to m the rules of t that decide row r, read as x.
-func (w *worker) mark(t *[2]compiled, r *store.Row, x *orient.Reading, certain bool, m *marks) {
-	request := w.request(t, r.Proto, x)
+// mark adds to m the rules of t that decide row r, read as x, of which t says j.
+func (w *worker) mark(t *[2]compiled, j ruling, r *store.Row, x *orient.Reading, certain bool, m *marks) {
+	request := j.request
 	switch {
 	case r.Action == flow.Accept:
 		m.accepted(request, certain)
 	case !x.IsReply():
 		m.rejected(request, t[side(x.Opener)].stateful, certain)
 	}
-	if x.IsReply() {
-		packet := w.packet(t, r.Proto, x)
+	if packet := j.packet; packet != nil {
 		if r.Action == flow.Accept {
 			m.accepted(packet, certain)
 		} else if request.stateful != policy.Denied {

@@ -83,12 +83,13 @@ func (s *site) pack(c *Connection, signature int32) packed {
 	}
 }
 
-// unpack sets c to what p is.
-func (s *site) unpack(p *packed, c *Connection) {
+// unpack sets c to what p is, and returns the number of its signature.
+func (s *site) unpack(p *packed, c *Connection) int32 {
 	if p.flags&isWide != 0 {
 		*c = s.wide[p.remote]
-		c.Signature = s.signatures[c.Signature]
-		return
+		number := c.Signature
+		c.Signature = s.signatures[number]
+		return number
 	}
 	f := p.flags
 	*c = Connection{
@@ -99,6 +100,7 @@ func (s *site) unpack(p *packed, c *Connection) {
 		Signature: s.signatures[p.signature],
 		Records:   uint64(p.records), Packets: uint64(p.packets), Bytes: uint64(p.bytes), First: int64(p.first), Last: int64(p.last), Days: p.days,
 	}
+	return int32(p.signature)
 }
 
 // ConnectionsOf returns Connections with those of list, in its order.
@@ -178,34 +180,29 @@ func (c *Connections) Range(lo, hi int) iter.Seq2[int, *Connection] {
 	}
 }
 
-// localNumber is the number that a signature of a worker has in the site with the given serial.
+// localNumber is the number that a signature of a worker has in a site of the part with the
+// given serial.
 type localNumber struct{ serial, number int32 }
 
-// numberOf returns the number in p of a signature of w.
-func (w *worker) numberOf(p *part, signature int32) int32 {
-	if more := len(w.sigList) - len(w.local); more > 0 {
-		w.local = append(w.local, make([]localNumber, more)...)
+// numberOf returns the number in direction d of p of a signature of w.
+func (w *worker) numberOf(p *part, d int, signature int32) int32 {
+	if more := len(w.sigList) - len(w.local[d]); more > 0 {
+		w.local[d] = append(w.local[d], make([]localNumber, more)...)
 	}
-	l := &w.local[signature]
+	l := &w.local[d][signature]
 	if l.serial != w.serial {
-		*l = localNumber{w.serial, int32(len(p.site.signatures))}
-		p.site.signatures = append(p.site.signatures, signature)
+		s := p.halves[d].site
+		*l = localNumber{w.serial, int32(len(s.signatures))}
+		s.signatures = append(s.signatures, signature)
 	}
 	return l.number
 }
 
-// pack packs the connections of w into p.
-func (w *worker) pack(p *part) {
-	w.serial++
-	p.packed = w.room(len(w.connections))
-	for n := range w.connections {
-		c := &w.connections[n]
-		p.packed[n] = p.site.pack(c, w.numberOf(p, c.Signature))
-		p.folded = p.folded || c.RemoteFree > 0
-	}
-	for n := range p.parts {
-		p.parts[n].Signature = w.numberOf(p, p.parts[n].Signature)
-	}
+// pack adds c, whose signature has the worker's number, to p.
+func (w *worker) pack(p *part, c *Connection) {
+	d := side(c.Direction)
+	w.packing[d].add(w.e, p.halves[d].site.pack(c, w.numberOf(p, d, c.Signature)))
+	p.folded = p.folded || c.RemoteFree > 0
 }
 
 const (
@@ -215,15 +212,30 @@ const (
 	fewRows = 1 << 13
 )
 
-// room returns n packed connections to be filled.
-func (w *worker) room(n int) []packed {
-	if w.e.c.Len() < fewRows {
-		return make([]packed, n)
+// packing is the connections of one direction being packed, where they are to stay.
+type packing struct {
+	block []packed
+	from  int // where those of the part at hand begin
+	to    int
+}
+
+// begin begins a part.
+func (k *packing) begin() { k.from = k.to }
+
+// done returns the connections of the part.
+func (k *packing) done() []packed { return k.block[k.from:k.to:k.to] }
+
+// add adds one. A block that is full is left to the parts before.
+func (k *packing) add(e *replayer, c packed) {
+	if k.to == len(k.block) {
+		was := k.done()
+		if size := max(blockSize, 2*len(was)); e.c.Len() < fewRows {
+			k.block = make([]packed, 2*len(was)+8)
+		} else {
+			k.block = store.NewBlock[packed](e.blocks, size)
+		}
+		k.from, k.to = 0, copy(k.block, was)
 	}
-	if n > len(w.block) {
-		w.block = store.NewBlock[packed](w.e.blocks, max(n, blockSize))
-	}
-	out := w.block[:n:n]
-	w.block = w.block[n:]
-	return out
+	k.block[k.to] = c
+	k.to++
 }

@@ -106,7 +106,7 @@ func (p *paths) compilePast(past policy.Paths) *[2]compiled {
 // judge disposes of r under one reading by the paths that were in force.
 func (w *worker) judge(i int32, r *store.Row, x *orient.Reading) (flow.Disposition, string) {
 	if !w.e.cut(i) {
-		return w.read(w.e.paths.of(i), i, r, x)
+		return w.read(w.ruleOf(w.e.paths.of(i), r.Proto, x), i, r, x)
 	}
 	_, d, cause := w.inForce(i, r, x)
 	return d, cause
@@ -161,7 +161,7 @@ func (w *worker) best(ts []*[2]compiled, i int32, r *store.Row, x *orient.Readin
 	var d flow.Disposition
 	var cause string
 	for n := len(ts) - 1; n >= 0; n-- {
-		dn, cn := w.read(ts[n], i, r, x)
+		dn, cn := w.read(w.ruleOf(ts[n], r.Proto, x), i, r, x)
 		if n == len(ts)-1 || rank(dn) > rank(d) {
 			d, cause = dn, cn
 		}
@@ -187,14 +187,14 @@ func (w *worker) markEras(i int32, e *dated, r *store.Row, opened bool) (former,
 	ts, _, _ := w.inForce(i, r, &e.reading)
 	carried = !slices.ContainsFunc(ts, func(t *[2]compiled) bool { return !w.allows(t, i, r, &e.reading) })
 	if len(ts) == 1 && ts[0] == now && opened {
-		w.mark(now, r, &e.reading, e.certain, &w.marks)
+		w.mark(now, w.ruleOf(now, r.Proto, &e.reading), r, &e.reading, e.certain, &w.marks)
 		return false, carried
 	}
 	former = true
 	last := int32(len(w.e.paths.rules))
 	for n, t := range ts {
 		w.one.reset()
-		w.mark(t, r, &e.reading, e.certain, &w.one)
+		w.mark(t, w.ruleOf(t, r.Proto, &e.reading), r, &e.reading, e.certain, &w.one)
 		former = former && slices.Contains(w.one.hits, last)
 		w.one.drop(last)
 		w.marks.possible = append(append(w.marks.possible, w.one.hits...), w.one.possible...)
@@ -212,7 +212,7 @@ func (w *worker) markEras(i int32, e *dated, r *store.Row, opened bool) (former,
 	w.marks.hits = append(w.marks.hits, w.common.hits...)
 	w.marks.decisive = append(w.marks.decisive, w.common.decisive...)
 	w.one.reset()
-	w.mark(now, r, &e.reading, e.certain, &w.one)
+	w.mark(now, w.ruleOf(now, r.Proto, &e.reading), r, &e.reading, e.certain, &w.one)
 	w.marks.possible = append(append(w.marks.possible, w.one.hits...), w.one.possible...)
 	return former, carried
 }
@@ -272,7 +272,7 @@ func (w *worker) creditEras(p *part, i int32, entries []entry) (former, carried 
 		}
 		w.marks.reset()
 		w.marks.hits, w.marks.decisive, w.marks.possible = append(w.marks.hits, times[n].Hits...), append(w.marks.decisive, times[n].Decisive...), append(w.marks.possible, times[n].Possible...)
-		p.parts = append(p.parts, Part{int32(len(w.connections)), w.intern(), times[n].seen})
+		p.parts = append(p.parts, Part{int32(len(w.packing[0].done()) + len(w.packing[1].done())), w.intern(), times[n].seen})
 	}
 	w.marks.reset()
 	w.marks.hits, w.marks.decisive, w.marks.possible = append(w.marks.hits, w.whole.hits...), append(w.marks.decisive, w.whole.decisive...), append(w.marks.possible, w.whole.possible...)
@@ -290,7 +290,7 @@ func (w *worker) openedBefore(i int32, e *dated, r *store.Row) {
 		for _, t := range w.tables(i, uint32(era)) {
 			if w.allows(t, i, r, &e.reading) {
 				w.one.reset()
-				w.mark(t, r, &e.reading, e.certain, &w.one)
+				w.mark(t, w.ruleOf(t, r.Proto, &e.reading), r, &e.reading, e.certain, &w.one)
 				w.common.keep(&w.one)
 			}
 		}
@@ -299,7 +299,7 @@ func (w *worker) openedBefore(i int32, e *dated, r *store.Row) {
 
 // allows reports whether the paths t allow row r, which was accepted.
 func (w *worker) allows(t *[2]compiled, i int32, r *store.Row, x *orient.Reading) bool {
-	d, _ := w.read(t, i, r, x)
+	d, _ := w.read(w.ruleOf(t, r.Proto, x), i, r, x)
 	return d == flow.Permitted || d == flow.Reply
 }
 

@@ -28,7 +28,7 @@ type paths struct {
 type pathSet struct {
 	first  *policy.Interface // one of them
 	rows   int               // of the store, of all of them
-	left   atomic.Int32      // how many of them are not replayed yet
+	left   atomic.Int32      // how many pieces of them are not replayed yet
 	once   sync.Once
 	tables [2]compiled
 }
@@ -181,7 +181,10 @@ func weight(path []policy.Stage) int {
 	return n
 }
 
-// replayed gives up the paths of interface i if it was the last one to need them.
+// more says that the rows of interface i are replayed in one piece more.
+func (p *paths) more(i int32) { p.sets[p.class[i]].left.Add(1) }
+
+// replayed gives up the paths of interface i if that was the last piece to need them.
 func (p *paths) replayed(i int32) {
 	if s := &p.sets[p.class[i]]; s.left.Add(-1) == 0 {
 		s.tables = [2]compiled{}
@@ -240,20 +243,18 @@ func join(a, b policy.Verdict) policy.Verdict {
 	return policy.Allowed
 }
 
-// connection judges the new connection of reading x at every stage of the path, which
-// must be of x.Opener's direction.
-func (c *compiled) connection(proto flow.Proto, x *orient.Reading, j *judgement) {
-	k := key(proto, x)
-	if c.table.DecideAll(&k, &j.out); j.out.Changed {
+// connection judges the new connection k at every stage of the path, which must be of its
+// opener's direction.
+func (c *compiled) connection(k *classify.Key, j *judgement) {
+	if c.table.DecideAll(k, &j.out); j.out.Changed {
 		c.combine(j)
 	}
 }
 
-// packet judges the packets of reading x at the stateless stages of the path, which
-// must be of x.Packet's direction.
-func (c *compiled) packet(proto flow.Proto, x *orient.Reading, j *judgement) {
-	k := key(proto, x)
-	if c.table.DecidePacket(&k, &j.out); j.out.Changed {
+// packet judges packets like k at the stateless stages of the path, which must be of their
+// direction.
+func (c *compiled) packet(k *classify.Key, j *judgement) {
+	if c.table.DecidePacket(k, &j.out); j.out.Changed {
 		c.combine(j)
 	}
 }

@@ -3,18 +3,12 @@ package engine
 import (
 	"encoding/binary"
 	"slices"
-	"sync"
 )
 
-// merger joins the parts of a replay, in the order of interfaces, while others are still
-// being made.
+// merger joins the parts of a replay.
 type merger struct {
-	e   *replayer
-	mu  sync.Mutex // for all of the rest
-	res *Result
-
-	waiting map[int]*part       // done, and not joined yet
-	next    int                 // the part to join next
+	e       *replayer
+	res     *Result
 	numbers map[*worker][]int32 // a worker's number of a signature → the result's; -1: none yet
 	known   map[string]int32    // by key
 }
@@ -22,29 +16,30 @@ type merger struct {
 func newMerger(e *replayer) *merger {
 	return &merger{
 		e:       e,
-		res:     &Result{Snapshot: e.snap, Store: e.c, History: e.hist, Openers: e.openers, Ledger: e.c.Ledger()},
-		waiting: make(map[int]*part), numbers: make(map[*worker][]int32), known: make(map[string]int32),
+		res:     &Result{Snapshot: e.snap, Store: e.c, History: e.hist, Openers: e.openers, Ledger: e.c.Ledger(), Connections: Connections{blocks: e.blocks}},
+		numbers: make(map[*worker][]int32), known: make(map[string]int32),
 	}
 }
 
-// take takes the part of span i.
-func (m *merger) take(i int, p *part) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.waiting[i] = p
-	for {
-		p, ok := m.waiting[m.next]
-		if !ok {
-			return
+// join makes the result of parts, which are in the order of rows. Of an
+// interface that has several it takes one direction after the other.
+func (m *merger) join(parts []*part) {
+	m.res.Usage = make([]Usage, len(m.e.paths.rules))
+	users := slices.Repeat([]int32{-1}, len(m.res.Usage)) // the last interface with a hit of a rule
+	for lo, hi := 0, 0; lo < len(parts); lo = hi {
+		for ; hi < len(parts) && parts[hi].code == parts[lo].code; hi++ {
+			m.add(parts[hi])
 		}
-		delete(m.waiting, m.next)
-		m.next++
-		m.join(p)
+		for d := range parts[lo].halves {
+			for _, p := range parts[lo:hi] {
+				m.number(p, d, users)
+			}
+		}
 	}
 }
 
-// join appends p to the result.
-func (m *merger) join(p *part) {
+// add adds all of p but its connections.
+func (m *merger) add(p *part) {
 	res := m.res
 	res.Ledger.Merge(&p.ledger)
 	for method, n := range p.orientation {
@@ -54,53 +49,88 @@ func (m *merger) join(p *part) {
 	res.Outlived = sum(res.Outlived, p.fidelity.Outlived)
 	res.RejectedBy.add(&p.rejected)
 	res.Undecided = append(res.Undecided, p.undecided...)
-	if p.fidelity.Judged > 0 {
-		res.Fidelity.Judged += p.fidelity.Judged
-		res.Fidelity.Agree += p.fidelity.Agree
-		res.Fidelity.Interfaces = append(res.Fidelity.Interfaces, p.fidelity)
+	f := &res.Fidelity
+	f.Judged += p.fidelity.Judged
+	f.Agree += p.fidelity.Agree
+	if n := len(f.Interfaces); n > 0 && f.Interfaces[n-1].Interface == p.fidelity.Interface {
+		f.Interfaces[n-1].add(&p.fidelity)
+	} else if p.fidelity.Judged > 0 {
+		if p.fidelity.Causes == nil {
+			p.fidelity.Causes = make(map[string]uint64)
+		}
+		f.Interfaces = append(f.Interfaces, p.fidelity)
 	}
+}
+
+func (f *InterfaceFidelity) add(o *InterfaceFidelity) {
+	f.Judged += o.Judged
+	f.Agree += o.Agree
+	f.Outlived = sum(f.Outlived, o.Outlived)
+	for cause, n := range o.Causes {
+		f.Causes[cause] += n
+	}
+}
+
+// number adds the connections of direction d of p, whose signatures have numbers of its
+// owner: they get those of the result. Signatures are numbered by first use, so that no
+// worker shows. Interfaces are counted for the rules that connections hit.
+func (m *merger) number(p *part, d int, users []int32) {
 	own := m.numbers[p.owner]
-	if more := len(p.signatures) - len(own); more > 0 {
+	if more := len(p.owner.sigList) - len(own); more > 0 {
 		own = append(own, slices.Repeat([]int32{-1}, more)...)
 		m.numbers[p.owner] = own
 	}
-	for j := range p.site.signatures {
-		m.number(p, own, &p.site.signatures[j])
+	res, h := m.res, &p.halves[d]
+	for j, mine := range h.site.signatures {
+		s := &p.owner.sigList[mine]
+		if own[mine] < 0 {
+			k := s.key()
+			n, ok := m.known[k]
+			if !ok {
+				n = int32(len(res.Signatures))
+				m.known[k] = n
+				res.Signatures = append(res.Signatures, *s)
+			}
+			own[mine] = n
+		}
+		h.site.signatures[j] = own[mine]
+		for _, id := range s.Hits {
+			if users[id] != h.site.iface {
+				users[id] = h.site.iface
+				res.Usage[id].Interfaces++
+			}
+		}
+	}
+	before := 0 // connections of p in the other direction
+	if d == 1 {
+		before = len(p.halves[0].packed)
 	}
 	for _, x := range p.parts {
-		x.Connection += int32(res.Connections.len)
-		x.Signature = p.site.signatures[x.Signature]
-		res.Parts = append(res.Parts, x)
-	}
-	res.Connections.add(p.site, p.packed)
-	res.Connections.folded = res.Connections.folded || p.folded
-}
-
-// number turns a number of the owner of p into one of the result, which own tells where
-// it is known. Signatures are numbered by first use, so that no worker shows.
-func (m *merger) number(p *part, own []int32, signature *int32) {
-	if own[*signature] < 0 {
-		s := p.signatures[*signature]
-		k := s.key()
-		n, ok := m.known[k]
-		if !ok {
-			n = int32(len(m.res.Signatures))
-			m.known[k] = n
-			m.res.Signatures = append(m.res.Signatures, s)
+		if n := int(x.Connection) - before; n >= 0 && n < len(h.packed) {
+			x.Connection, x.Signature = int32(res.Connections.len+n), h.site.signatures[x.Signature]
+			res.Parts = append(res.Parts, x)
 		}
-		own[*signature] = n
 	}
-	*signature = own[*signature]
+	res.Connections.add(h.site, h.packed)
+	res.Connections.folded = res.Connections.folded || p.folded
 }
 
 // result finishes what was joined.
 func (m *merger) result(workers int) *Result {
 	res := m.res
-	res.Connections.blocks = m.e.blocks
 	slices.SortFunc(res.Undecided, compareUndecided)
 	res.Undecided = res.Undecided[:min(len(res.Undecided), maxUndecided)]
 	res.Rules = m.e.paths.rules
-	res.Usage = usage(res, workers)
+	for id, r := range res.Rules {
+		u := &res.Usage[id]
+		u.Ref = r.Ref
+		for _, w := range m.e.workers {
+			if w.usage != nil {
+				u.add(&w.usage[id])
+			}
+		}
+	}
+	countPeers(res, workers)
 	res.checkSum()
 	return res
 }

@@ -36,45 +36,49 @@ func (l *RejectLayers) add(o *RejectLayers) {
 	l.Either, l.Unknown = sum(l.Either, o.Either), sum(l.Unknown, o.Unknown)
 }
 
+// layers is what rejected a packet if it is not known which of several did.
+type layers struct {
+	layer
+	some bool
+}
+
+func (l *layers) note(one layer) {
+	switch {
+	case !l.some:
+		l.layer, l.some = one, true
+	case l.layer == one:
+	case l.layer == byUnknown || one == byUnknown:
+		l.layer = byUnknown
+	default:
+		l.layer = byEither
+	}
+}
+
 // rejecter says what rejected row r under the readings in w.readings. Where readings, or
 // the paths that may have been in force, differ, it is either layer.
 func (w *worker) rejecter(i int32, r *store.Row) layer {
-	var out layer
-	first := true
-	note := func(l layer) {
-		switch {
-		case first:
-			out, first = l, false
-		case out == l:
-		case out == byUnknown || l == byUnknown:
-			out = byUnknown
-		default:
-			out = byEither
-		}
-	}
+	var out layers
 	for n := range w.readings {
 		x := &w.readings[n]
 		if !w.e.cut(i) {
-			note(w.rejecterOf(w.e.paths.of(i), i, r, x))
+			t := w.e.paths.of(i)
+			out.note(w.rejecterOf(t, w.ruleOf(t, r.Proto, x), i, x))
 			continue
 		}
 		for era := r.EraLo; era <= r.EraHi; era++ {
 			for _, t := range w.tables(i, era) {
-				note(w.rejecterOf(t, i, r, x))
+				out.note(w.rejecterOf(t, w.ruleOf(t, r.Proto, x), i, x))
 			}
 		}
 	}
-	return out
+	return out.layer
 }
 
-// rejecterOf says what rejected r under one reading and the paths t.
-func (w *worker) rejecterOf(t *[2]compiled, i int32, r *store.Row, x *orient.Reading) layer {
-	var groups, acl policy.Verdict
-	if x.IsReply() { // groups pass the answers of what they let in
-		groups, acl = policy.Allowed, w.packet(t, r.Proto, x).all
-	} else {
-		request := w.request(t, r.Proto, x)
-		groups, acl = request.stateful, request.stateless
+// rejecterOf says what rejected a row under one reading, of which the paths t say j.
+func (w *worker) rejecterOf(t *[2]compiled, j ruling, i int32, x *orient.Reading) layer {
+	groups, acl := j.request.stateful, j.request.stateless
+	if j.packet != nil { // groups pass the answers of what they let in
+		groups, acl = policy.Allowed, j.packet.all
 	}
 	if !slices.Contains(t[side(x.Packet)].stateful, false) && !w.e.unfiltered(i, x) {
 		acl = policy.Unknown

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/sgadvise/sgadvise/engine/classify"
 	"github.com/sgadvise/sgadvise/engine/orient"
 	"github.com/sgadvise/sgadvise/engine/policy"
 	"github.com/sgadvise/sgadvise/ingest/flow"
@@ -15,19 +16,19 @@ import (
 // given number of workers. The result does not depend on that number. It fails only
 // if ctx ends.
 func Replay(ctx context.Context, c *store.Connections, snap *policy.Snapshot, workers int) (*Result, error) {
-	return replay(ctx, c, snap, nil, workers, byRows)
+	return replay(ctx, c, snap, nil, workers, usual)
 }
 
 // ReplayHistory is Replay against a policy over time: each connection is judged by what
 // was in force when it was seen. The eras of c are those of h: see [HistoryConfig].
 func ReplayHistory(ctx context.Context, c *store.Connections, h *policy.History, workers int) (*Result, error) {
 	if h.IsFlat() {
-		return replay(ctx, c, h.Present(), nil, workers, byRows)
+		return replay(ctx, c, h.Present(), nil, workers, usual)
 	}
-	return replay(ctx, c, h.Present(), h, workers, byRows)
+	return replay(ctx, c, h.Present(), h, workers, usual)
 }
 
-func replay(ctx context.Context, c *store.Connections, snap *policy.Snapshot, h *policy.History, workers int, how tabling) (*Result, error) {
+func replay(ctx context.Context, c *store.Connections, snap *policy.Snapshot, h *policy.History, workers int, how means) (*Result, error) {
 	workers = max(1, workers)
 	e := newReplayer(c, snap, how, workers)
 	if h != nil {
@@ -39,17 +40,33 @@ func replay(ctx context.Context, c *store.Connections, snap *policy.Snapshot, h 
 	}
 
 	m := newMerger(e)
+	e.split()
+	parts := make([]*part, len(e.spans))
 	each(len(e.spans), workers, func(w, i int) {
 		if ctx.Err() == nil {
-			m.take(i, e.workers[w].replay(e.spans[i]))
-			e.replayed(e.spans[i])
+			if parts[i] = e.workers[w].replay(e.spans[i]); !parts[i].strayed {
+				e.replayed(e.spans[i])
+			}
 		}
 	})
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	e.restray(parts, workers)
+	parts = slices.DeleteFunc(parts, func(p *part) bool { return p == nil })
+	each(len(parts), workers, func(w, i int) { e.workers[w].tally(parts[i]) })
+	m.join(parts)
 	return m.result(workers), nil
 }
+
+// means is how a replay goes about it. It does not show in the result.
+type means struct {
+	tables  tabling
+	entries bool // of every row, even where rows are in the order of hosts
+	piece   int  // see pieceRows
+}
+
+var usual = means{piece: pieceRows}
 
 // replayer holds what all workers share while a replay runs.
 type replayer struct {
@@ -65,6 +82,7 @@ type replayer struct {
 	spans   []rowSpan
 	workers []*worker
 	blocks  *store.Blocks // has the connections
+	means   means
 }
 
 // replayed gives up what only the rows of s needed. Eras go back to the present paths.
@@ -86,8 +104,8 @@ type rowSpan struct {
 	lo, hi int
 }
 
-func newReplayer(c *store.Connections, snap *policy.Snapshot, how tabling, workers int) *replayer {
-	e := &replayer{c: c, snap: snap, owner: make(map[owned]uint32), blocks: store.NewBlocks()}
+func newReplayer(c *store.Connections, snap *policy.Snapshot, how means, workers int) *replayer {
+	e := &replayer{c: c, snap: snap, means: how, owner: make(map[owned]uint32), blocks: store.NewBlocks()}
 	rows := slices.Repeat([]int{-1}, len(snap.Interfaces))
 	starts := c.Spans()
 	ambiguous := make(map[owned]bool)
@@ -120,7 +138,7 @@ func newReplayer(c *store.Connections, snap *policy.Snapshot, how tabling, worke
 			e.spans = append(e.spans, rowSpan{uint32(code), starts[code], starts[code+1]})
 		}
 	}
-	e.paths = pathsOf(snap, rows, how, workers)
+	e.paths = pathsOf(snap, rows, how.tables, workers)
 	for range workers {
 		m := marks{rules: e.paths.rules}
 		e.workers = append(e.workers, &worker{e: e, sigs: make(map[string]int32), unions: make(map[[2]int32]int32), marks: m, one: m, common: m, whole: m})
@@ -148,12 +166,12 @@ func (e *replayer) possible(worker int, r *store.Row, opener flow.Direction) boo
 	w := e.workers[worker]
 	if r.Side != flow.DirectionUnknown && !e.cut(i) {
 		x := orient.Read(r, r.Side, opener)
-		return w.verdict(e.paths.of(i), r.Proto, &x) != policy.Denied
+		return w.ruleOf(e.paths.of(i), r.Proto, &x).verdict() != policy.Denied
 	}
 	w.readings = orient.Readings(w.readings[:0], r, orient.Opinion{Opener: opener, Method: orient.ByRules})
 	for j := range w.readings {
 		if !e.cut(i) {
-			if w.verdict(e.paths.of(i), r.Proto, &w.readings[j]) != policy.Denied {
+			if w.ruleOf(e.paths.of(i), r.Proto, &w.readings[j]).verdict() != policy.Denied {
 				return true
 			}
 			continue
@@ -161,7 +179,7 @@ func (e *replayer) possible(worker int, r *store.Row, opener flow.Direction) boo
 		// It may have been opened under earlier rules.
 		for era := int(r.EraHi); era >= e.eldest[i]; era-- {
 			for _, t := range w.tables(i, uint32(era)) {
-				if w.verdict(t, r.Proto, &w.readings[j]) != policy.Denied {
+				if w.ruleOf(t, r.Proto, &w.readings[j]).verdict() != policy.Denied {
 					return true
 				}
 			}
@@ -177,6 +195,7 @@ type worker struct {
 	requests [2]judgement
 	packets  [2]judgement
 	readings []orient.Reading
+	rulings  []ruling   // on the readings
 	entries  [2][]entry // by direction of the opener
 	marked   [2][2][2][2]marked
 	marks    marks
@@ -191,186 +210,152 @@ type worker struct {
 	sigKey   []byte
 	unions   map[[2]int32]int32 // two signatures → that of both
 
-	connections []Connection // of the interface; Signature is the worker's number
-	serial      int32        // of the interface
-	local       []localNumber
-	block       []packed // what is left of it
+	// By direction of the opener.
+	talks   [2][]talk
+	packing [2]packing
+	local   [2][]localNumber
+	serial  int32 // of the part
+	sums    []sums
+	usage   []Usage // but for peers and interfaces
 }
 
-// request judges the connection behind x by the paths t.
-func (w *worker) request(t *[2]compiled, proto flow.Proto, x *orient.Reading) *judgement {
+// ruling is what paths say of a reading: of the connection behind it, and, if it is a
+// reply, of its own packets.
+type ruling struct{ request, packet *judgement }
+
+// rule judges the reading x, whose key is k, by the paths t. It counts until the next that
+// has the same opener.
+func (w *worker) rule(t *[2]compiled, k *classify.Key, x *orient.Reading) ruling {
 	s := side(x.Opener)
-	t[s].connection(proto, x, &w.requests[s])
-	return &w.requests[s]
-}
-
-// packet judges the packets of x by the stateless stages of the paths t.
-func (w *worker) packet(t *[2]compiled, proto flow.Proto, x *orient.Reading) *judgement {
-	s := side(x.Packet)
-	t[s].packet(proto, x, &w.packets[s])
-	return &w.packets[s]
-}
-
-// verdict judges the row behind x: its connection must be allowed, and if the row
-// is a reply, so must its own packets be at every stateless stage.
-func (w *worker) verdict(t *[2]compiled, proto flow.Proto, x *orient.Reading) policy.Verdict {
-	v := w.request(t, proto, x).all
-	if x.IsReply() && v != policy.Denied {
-		v = join(v, w.packet(t, proto, x).all)
+	j := ruling{request: &w.requests[s]}
+	t[s].connection(k, j.request)
+	if x.IsReply() {
+		s = side(x.Packet)
+		j.packet = &w.packets[s]
+		t[s].packet(k, j.packet)
 	}
-	return v
+	return j
 }
 
-// part is the outcome for one interface.
+// ruleOf is rule for a reading of a row of protocol proto.
+func (w *worker) ruleOf(t *[2]compiled, proto flow.Proto, x *orient.Reading) ruling {
+	k := key(proto, x)
+	return w.rule(t, &k, x)
+}
+
+// reply returns the verdict on the packets of a reply.
+func (j ruling) reply() policy.Verdict {
+	if j.packet == nil {
+		return policy.Allowed
+	}
+	return j.packet.all
+}
+
+// verdict returns that on the row: its connection must be allowed, and if the row
+// is a reply, so must its own packets be at every stateless stage.
+func (j ruling) verdict() policy.Verdict { return join(j.request.all, j.reply()) }
+
+// part is the outcome for one interface, or a piece of one.
 type part struct {
+	code        uint32 // of the interface
 	ledger      flow.Ledger
 	fidelity    InterfaceFidelity
-	site        *site
-	packed      []packed
-	folded      bool   // some connections are
-	parts       []Part // Connection is the index into packed, and Signature into site.signatures, until merged
+	halves      [2]half // by direction of the opener
+	folded      bool    // some connections are
+	parts       []Part  // Connection is the index into both halves, and Signature into those of that half, until merged
 	owner       *worker
-	signatures  []Signature // the owner's, as far as they are used here
 	orientation Orientation
 	undecided   []Undecided
 	former      uint64
 	rejected    RejectLayers
+	strayed     bool // rows were not in the order of hosts: all of this is worth nothing
 }
 
-// entry is one reading of one row, on its way to a connection.
-type entry struct {
-	remote                flow.Addr
-	service               uint64 // port, greatest port and action; see serviceOf
-	row                   uint32
-	mark                  int32 // number of the signature of this reading alone; not set if the path changed over time
-	proto                 flow.Proto
-	opener, packet        flow.Direction
-	remoteFree            uint8
-	certain               bool
-	verdict, groupVerdict policy.Verdict // of the connection; not set if the path changed over time
+// half is the connections of one direction.
+type half struct {
+	site   *site // signatures are the owner's until merged
+	packed []packed
 }
 
-// serviceOf packs what tells the connections between two hosts apart.
-func serviceOf(port, portHi uint16, action flow.Action) uint64 {
-	return uint64(port)<<24 | uint64(portHi)<<8 | uint64(action)
-}
-
-func (a *entry) port() uint16        { return uint16(a.service >> 24) }
-func (a *entry) portHi() uint16      { return uint16(a.service >> 8) }
-func (a *entry) action() flow.Action { return flow.Action(a.service & 0xff) }
-
-func (a *entry) sameHosts(b *entry) bool {
-	return a.proto == b.proto && a.remote == b.remote && a.remoteFree == b.remoteFree
-}
-
-// reading returns the reading that a is.
-func (a *entry) reading(r *store.Row) orient.Reading { return orient.Read(r, a.packet, a.opener) }
-
-// replay judges the rows of one interface.
+// replay judges the rows of s.
 func (w *worker) replay(s rowSpan) *part {
-	p := &part{owner: w}
 	i := w.e.known[s.code]
-	p.fidelity.Interface = w.e.c.Interfaces()[s.code]
-	p.fidelity.Causes = make(map[string]uint64)
-	w.entries[0], w.entries[1] = w.entries[0][:0], w.entries[1][:0]
-	var r store.Row
-	for row := s.lo; row < s.hi; row++ {
-		w.e.c.Row(row, &r)
-		op := w.e.openers[row]
-		p.orientation[op.Method] += r.Records
-		if i < 0 {
-			p.ledger[flow.Unscoped] += r.Records
-			continue
-		}
-		w.readings = orient.Readings(w.readings[:0], &r, op)
-		d, cause := w.dispose(i, &r, op)
-		p.ledger[d] += r.Records
-		if cause == outlived {
-			p.fidelity.Outlived += r.Records
-		}
-		if r.Action == flow.Reject && d != flow.Late {
-			p.rejected.count(w.rejecter(i, &r), r.Records)
-		}
-		switch d {
-		case flow.Permitted, flow.Reply, flow.Blocked:
-			p.fidelity.Judged += r.Records
-			p.fidelity.Agree += r.Records
-		case flow.Unexplained, flow.Contradicted:
-			p.fidelity.Judged += r.Records
-			p.fidelity.Causes[cause] += r.Records
-		}
-		if d == flow.Undirected {
-			p.noteUndecided(&r)
-		}
-		if d == flow.Late {
-			continue // a packet of no new connection is evidence for no rule
-		}
-		certain := op.Opener != flow.DirectionUnknown && r.Side != flow.DirectionUnknown
-		for n := range w.readings {
-			x := &w.readings[n]
-			action := r.Action
-			if x.IsReply() {
-				action = flow.Accept // there was something to answer
-			}
-			w.enter(i, row, &r, x, action, certain)
-		}
-		if r.Action == flow.Accept && op.Weak {
-			// A weak inference errs where a client has a low port or a service a high one,
-			// so the rules that the other reading needs are credited as possible.
-			other := orient.Opinion{Opener: op.Opener.Reverse(), Method: op.Method}
-			w.readings = orient.Readings(w.readings[:0], &r, other)
-			for n := range w.readings {
-				w.enter(i, row, &r, &w.readings[n], r.Action, false)
-			}
-		}
+	p := w.newPart(s)
+	switch {
+	case i < 0:
+		w.count(p, s)
+	case w.e.means.entries || w.e.cut(i):
+		return w.collected(s)
+	case !w.sweep(p, s):
+		return &part{code: s.code, strayed: true}
 	}
-	p.site = &site{iface: i}
-	if i >= 0 {
-		w.connect(p, i)
-		w.pack(p)
-	}
-	slices.SortFunc(p.undecided, compareUndecided)
-	p.undecided = p.undecided[:min(len(p.undecided), maxUndecided)]
-	p.signatures = w.sigList[:len(w.sigList):len(w.sigList)]
+	w.finish(p)
 	return p
 }
 
-// enter makes an entry of r, read as x.
-func (w *worker) enter(i int32, row int, r *store.Row, x *orient.Reading, action flow.Action, certain bool) {
-	e := entry{remote: x.Remote, remoteFree: x.RemoteFree, service: serviceOf(x.Port, x.PortHi, action), row: uint32(row), proto: r.Proto,
-		opener: x.Opener, packet: x.Packet, certain: certain}
-	if !w.e.cut(i) {
-		t := w.e.paths.of(i)
-		j := w.request(t, r.Proto, x)
-		e.verdict, e.groupVerdict, e.mark = j.all, j.stateful, w.markOf(t, r, x, certain)
+func (w *worker) newPart(s rowSpan) *part {
+	p := &part{owner: w, code: s.code}
+	p.fidelity.Interface = w.e.c.Interfaces()[s.code]
+	for d := range p.halves {
+		p.halves[d].site = &site{iface: w.e.known[s.code]}
+		w.talks[d] = w.talks[d][:0]
+		w.packing[d].begin()
 	}
-	s := side(x.Opener)
-	w.entries[s] = append(w.entries[s], e)
+	w.serial++
+	return p
 }
 
-// dispose finds the one disposition of row r under the readings in w.readings, and for
-// a disagreement its likely cause.
-func (w *worker) dispose(i int32, r *store.Row, op orient.Opinion) (flow.Disposition, string) {
-	var d flow.Disposition
-	var cause string
-	for n := range w.readings {
-		dn, cn := w.judge(i, r, &w.readings[n])
-		if n == 0 {
-			d, cause = dn, cn
-		} else if dn != d {
-			return flow.Undirected, ""
+// finish ends p.
+func (w *worker) finish(p *part) {
+	for d := range p.halves {
+		p.halves[d].packed = w.packing[d].done()
+	}
+	for n := range p.parts {
+		d := 0
+		if int(p.parts[n].Connection) >= len(p.halves[0].packed) {
+			d = 1
 		}
+		p.parts[n].Signature = w.numberOf(p, d, p.parts[n].Signature)
 	}
-	return d, cause
+	slices.SortFunc(p.undecided, compareUndecided)
+	p.undecided = p.undecided[:min(len(p.undecided), maxUndecided)]
 }
 
-// read disposes of r under one reading and the paths t.
-func (w *worker) read(t *[2]compiled, i int32, r *store.Row, x *orient.Reading) (flow.Disposition, string) {
-	request := w.request(t, r.Proto, x)
-	replyVerdict := policy.Allowed
-	if x.IsReply() {
-		replyVerdict = w.packet(t, r.Proto, x).all
+// count counts the rows of an interface that the policy does not have.
+func (w *worker) count(p *part, s rowSpan) {
+	var r store.Row
+	for row := s.lo; row < s.hi; row++ {
+		w.e.c.Row(row, &r)
+		p.orientation[w.e.openers[row].Method] += r.Records
+		p.ledger[flow.Unscoped] += r.Records
 	}
+}
+
+// account counts row r, whose disposition is d.
+func (p *part) account(r *store.Row, op orient.Opinion, d flow.Disposition, cause string) {
+	p.orientation[op.Method] += r.Records
+	p.ledger[d] += r.Records
+	if cause == outlived {
+		p.fidelity.Outlived += r.Records
+	}
+	switch d {
+	case flow.Permitted, flow.Reply, flow.Blocked:
+		p.fidelity.Judged += r.Records
+		p.fidelity.Agree += r.Records
+	case flow.Unexplained, flow.Contradicted:
+		p.fidelity.Judged += r.Records
+		if p.fidelity.Causes == nil {
+			p.fidelity.Causes = make(map[string]uint64)
+		}
+		p.fidelity.Causes[cause] += r.Records
+	case flow.Undirected:
+		p.noteUndecided(r)
+	}
+}
+
+// read disposes of r under one reading, of which paths say j.
+func (w *worker) read(j ruling, i int32, r *store.Row, x *orient.Reading) (flow.Disposition, string) {
+	request, replyVerdict := j.request, j.reply()
 	if r.Action == flow.Reject {
 		switch {
 		case r.Class == flow.Midlife && !(x.IsReply() && replyVerdict == policy.Denied):

@@ -139,14 +139,22 @@ func (r *Result) Seen(i int, id int32) Seen {
 		c := r.Connections.At(i)
 		return Seen{c.Records, c.Packets, c.Bytes, c.First, c.Last, c.Days}
 	}
+	hi := n
+	for hi < len(r.Parts) && r.Parts[hi].Connection == int32(i) {
+		hi++
+	}
+	return seenBy(id, r.Parts[n:hi], func(p *Part) *Signature { return &r.Signatures[p.Signature] })
+}
+
+// seenBy is Seen for the parts of one connection.
+func seenBy(id int32, parts []Part, signature func(*Part) *Signature) Seen {
 	var hit, perhaps Seen
-	for ; n < len(r.Parts) && r.Parts[n].Connection == int32(i); n++ {
-		p := &r.Parts[n]
-		switch s := &r.Signatures[p.Signature]; {
+	for n := range parts {
+		switch s := signature(&parts[n]); {
 		case has(s.Hits, id):
-			hit.add(p.Seen)
+			hit.add(parts[n].Seen)
 		case has(s.Possible, id):
-			perhaps.add(p.Seen)
+			perhaps.add(parts[n].Seen)
 		}
 	}
 	if hit.Records > 0 {

@@ -8,87 +8,103 @@ import (
 	"github.com/sgadvise/sgadvise/ingest/flow"
 )
 
-// usage sums up what the connections say of each rule.
-func usage(res *Result, workers int) []Usage {
-	// The connections of an interface follow one another; none is cut in two.
-	bounds := []int{0}
-	runs := res.Connections.runs
-	for n := 1; n < len(runs); n++ {
-		if runs[n].iface != runs[n-1].iface && runs[n].first >= res.Connections.len*len(bounds)/workers {
-			bounds = append(bounds, runs[n].first)
-		}
-	}
-	bounds = append(bounds, res.Connections.len)
-	shares := make([][]Usage, len(bounds)-1)
-	each(len(shares), workers, func(_, i int) { shares[i] = usageOf(res, bounds[i], bounds[i+1]) })
-	all := make([]Usage, len(res.Rules))
-	for i, r := range res.Rules {
-		all[i].Ref = r.Ref
-		for _, share := range shares {
-			all[i].add(&share[i])
-		}
-	}
-	countPeers(res, all, workers)
-	return all
+// sums is what the connections of one signature in a part add up to.
+type sums struct {
+	hits, folded, answered, proven uint64
+	seen                           Seen
 }
 
-// usageOf sums up the connections from lo to hi-1, but for the peers.
-func usageOf(res *Result, lo, hi int) []Usage {
-	all := make([]Usage, len(res.Rules))
-	lastInterface := slices.Repeat([]int32{-1}, len(all))
-	for i, c := range res.Connections.Range(lo, hi) {
-		s := &res.Signatures[c.Signature]
-		for _, id := range s.Hits {
-			u, seen := &all[id], res.Seen(i, id)
-			if u.Hits == 0 {
-				u.First, u.Last = seen.First, seen.Last
-			}
-			u.Hits++
-			u.First, u.Last, u.Days = min(u.First, seen.First), max(u.Last, seen.Last), u.Days|seen.Days
-			u.Records, u.Packets, u.Bytes = sum(u.Records, seen.Records), sum(u.Packets, seen.Packets), sum(u.Bytes, seen.Bytes)
+// tally adds the connections of p, which are not joined yet, to what w knows of each rule.
+func (w *worker) tally(p *part) {
+	if w.usage == nil {
+		w.usage = make([]Usage, len(w.e.paths.rules))
+	}
+	parts, before := p.parts, 0
+	for d := range p.halves {
+		h := &p.halves[d]
+		w.sums = slices.Grow(w.sums[:0], len(h.site.signatures))[:len(h.site.signatures)]
+		clear(w.sums)
+		for n := range h.packed {
+			var c Connection
+			number := h.site.unpack(&h.packed[n], &c)
+			s := &w.sums[number]
+			s.hits++
 			if c.RemoteFree > 0 {
-				u.Folded++
+				s.folded++
 			}
 			if c.Answered {
-				u.Answered++
+				s.answered++
 			}
-			if lastInterface[id] != c.Interface {
-				lastInterface[id] = c.Interface
-				u.Interfaces++
-			}
-		}
-		for _, id := range s.Decisive {
-			all[id].Decisive++
 			if c.Proven {
-				all[id].Proven++
+				s.proven++
 			}
+			if len(parts) > 0 && int(parts[0].Connection) == before+n {
+				parts = w.tallyParts(p.owner.sigList, h.site, c.Signature, parts)
+				continue
+			}
+			s.seen.add(Seen{c.Records, c.Packets, c.Bytes, c.First, c.Last, c.Days})
 		}
-		for _, id := range s.Possible {
-			all[id].Possible++
+		for number := range w.sums {
+			w.use(&p.owner.sigList[h.site.signatures[number]], &w.sums[number])
 		}
+		before += len(h.packed)
 	}
-	return all
 }
 
-// add adds what other interfaces say of the same rule, but for the peers.
-func (u *Usage) add(o *Usage) {
-	switch {
-	case o.Hits == 0:
-	case u.Hits == 0:
-		u.First, u.Last = o.First, o.Last
-	default:
-		u.First, u.Last = min(u.First, o.First), max(u.Last, o.Last)
+// tallyParts adds what was seen of the connection that the first of parts belong to, which
+// is in s and has the given one of signatures, and returns the other parts.
+func (w *worker) tallyParts(signatures []Signature, s *site, signature int32, parts []Part) []Part {
+	n := 1
+	for n < len(parts) && parts[n].Connection == parts[0].Connection {
+		n++
 	}
+	for _, id := range signatures[signature].Hits {
+		seen := seenBy(id, parts[:n], func(p *Part) *Signature { return &signatures[s.signatures[p.Signature]] })
+		w.usage[id].see(&seen)
+	}
+	return parts[n:]
+}
+
+// use adds connections of signature s.
+func (w *worker) use(s *Signature, x *sums) {
+	for _, id := range s.Hits {
+		u := &w.usage[id]
+		u.see(&x.seen)
+		u.Hits, u.Folded, u.Answered = u.Hits+x.hits, u.Folded+x.folded, u.Answered+x.answered
+	}
+	for _, id := range s.Decisive {
+		u := &w.usage[id]
+		u.Decisive, u.Proven = u.Decisive+x.hits, u.Proven+x.proven
+	}
+	for _, id := range s.Possible {
+		w.usage[id].Possible += x.hits
+	}
+}
+
+// see adds what was seen of hits.
+func (u *Usage) see(s *Seen) {
+	if s.Records == 0 {
+		return
+	}
+	if u.Records == 0 {
+		u.First, u.Last = s.First, s.Last
+	}
+	u.First, u.Last, u.Days = min(u.First, s.First), max(u.Last, s.Last), u.Days|s.Days
+	u.Records, u.Packets, u.Bytes = sum(u.Records, s.Records), sum(u.Packets, s.Packets), sum(u.Bytes, s.Bytes)
+}
+
+// add adds what other parts say of the same rule, but for the peers and the interfaces.
+func (u *Usage) add(o *Usage) {
+	u.see(&Seen{o.Records, o.Packets, o.Bytes, o.First, o.Last, o.Days})
 	u.Folded += o.Folded
 	u.Hits, u.Decisive, u.Proven = u.Hits+o.Hits, u.Decisive+o.Decisive, u.Proven+o.Proven
-	u.Answered, u.Possible, u.Interfaces = u.Answered+o.Answered, u.Possible+o.Possible, u.Interfaces+o.Interfaces
-	u.Records, u.Packets, u.Bytes = sum(u.Records, o.Records), sum(u.Packets, o.Packets), sum(u.Bytes, o.Bytes)
-	u.Days |= o.Days
+	u.Answered, u.Possible = u.Answered+o.Answered, u.Possible+o.Possible
 }
 
 // countPeers counts the distinct remote addresses of each rule's hits: what connections
 // say is visited address by address, so a stamp a rule is all the memory it takes.
-func countPeers(res *Result, all []Usage, workers int) {
+func countPeers(res *Result, workers int) {
+	all := res.Usage
 	if res.Connections.folded {
 		countFolded(res, all)
 		return

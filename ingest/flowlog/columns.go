@@ -157,6 +157,19 @@ func (l *Layout) optional() (set optional) {
 	return set
 }
 
+// optional returns the optional columns that field f is in: none or one.
+func (f Field) optional() optional {
+	switch f {
+	case PktSrcAddr, PktDstAddr:
+		return hasPackets
+	case TCPFlags:
+		return hasFlags
+	case FlowDirection:
+		return hasDirection
+	}
+	return 0
+}
+
 type interned struct {
 	name   string
 	naming uint32 // the series for which index holds

@@ -151,10 +151,6 @@ func openParquet(r io.ReaderAt, size int64) (file *parquet.File, err error) {
 	return file, nil
 }
 
-// readBuffer is the size of reads: each of up to 18 columns of a row group is read
-// in a place of its own, and below a quarter of a megabyte the seeks begin to show.
-const readBuffer = 1 << 18
-
 // guarded calls f and turns a panic into an error: on contradictory input the library
 // indexes out of range.
 func guarded(f func() error) (err error) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"os"
 	"slices"
 	"strconv"
@@ -139,13 +140,22 @@ func writeParquet(t testing.TB, f form, records [][]string) []byte {
 }
 
 // collectRecords returns an emit function, safe for concurrent use, that keeps every
-// row as a record.
+// row as a record. That the addresses of the packet header are those of the flow may be said
+// in two ways; here it is one.
 func collectRecords(out *[]flow.Record) func(*store.Batch) error {
 	var mu sync.Mutex
 	return func(b *store.Batch) error {
 		mu.Lock()
 		defer mu.Unlock()
-		*out = append(*out, recordsOf(b)...)
+		for _, r := range recordsOf(b) {
+			if r.PktSrc == r.Src {
+				r.PktSrc = netip.Addr{}
+			}
+			if r.PktDst == r.Dst {
+				r.PktDst = netip.Addr{}
+			}
+			*out = append(*out, r)
+		}
 		return nil
 	}
 }
@@ -299,6 +309,54 @@ func checkSame(t *testing.T, f form, records [][]string, want []flow.Record, wan
 	}
 	if d := cmp.Diff(wantStats, stats); d != "" {
 		t.Fatalf("%s: stats differ from text (-text +parquet):\n%s", f, d)
+	}
+}
+
+// TestParquetPacketAddresses: where the addresses of the packet header are those of the
+// flow, page by page, the batch says so by leaving them out; and it says nothing else.
+func TestParquetPacketAddresses(t *testing.T) {
+	t.Parallel()
+	const rows = 2500
+	for name, differs := range map[string]func(row int) bool{
+		"nowhere":         func(row int) bool { return false },
+		"in one row":      func(row int) bool { return row == 1500 },
+		"in the first":    func(row int) bool { return row == 0 },
+		"now and then":    func(row int) bool { return row/300%2 == 1 && row%50 == 0 },
+		"in a row group":  func(row int) bool { return row/1000 == 1 },
+		"in nearly all":   func(row int) bool { return row%100 != 0 },
+		"in other groups": func(row int) bool { return row/1000 != 1 && row%9 == 0 },
+	} {
+		records := goodRecords(rows)
+		src, dst := slices.Index(records[0], "pkt-srcaddr"), slices.Index(records[0], "pkt-dstaddr")
+		for i, r := range records[1:] {
+			if differs(i) {
+				r[src] = records[1+(i+1)%rows][slices.Index(records[0], "srcaddr")]
+			}
+			if differs(i) && i%2 == 0 {
+				r[dst] = "-"
+			}
+		}
+		want, wantStats := decodeText(t, records)
+		for _, f := range []form{
+			{codec: &parquet.Snappy, pageSize: 500}, {codec: &parquet.Gzip, optional: true, pageSize: 500},
+			{codec: &parquet.Uncompressed, plain: true, pageSize: 5000}, {codec: &parquet.Snappy, optional: true},
+		} {
+			f.groupRows = 1000
+			checkSame(t, f, records, want, wantStats)
+			if name != "nowhere" {
+				continue
+			}
+			file := writeParquet(t, f, records)
+			_, err := DecodeParquet(context.Background(), bytes.NewReader(file), int64(len(file)), "x", 1, func(b *store.Batch) error {
+				if b.PktSrc != nil || b.PktDst != nil {
+					t.Errorf("%s: addresses of the packet header in a batch", f)
+				}
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 }
 

@@ -32,6 +32,7 @@ type parquetColumn struct {
 	unit     uint64 // of timestamps: how many make a second; else 1
 	alibaba  bool   // of a file in that dialect
 
+	twin  *parquetColumn // nil, or the column whose pages it may repeat
 	pages pageReader
 	row   int // the first of the run in the page
 	value int // position of its value, which differs from row where there are nulls
@@ -118,7 +119,7 @@ func (c *parquetColumn) open(r io.ReaderAt, size int64, m *format.ColumnMetaData
 func (c *parquetColumn) load() (int, error) {
 	for c.row == c.pages.rows {
 		c.row, c.value, c.null = 0, 0, 0
-		if err := c.pages.load(); err != nil {
+		if err := c.pages.load(c.twin != nil && c.twin.row == 0); err != nil {
 			return 0, err
 		}
 		if c.pages.coded && c.pages.newDict {
@@ -131,6 +132,9 @@ func (c *parquetColumn) load() (int, error) {
 
 // values are those that codes are places of, or else those of the page.
 func (c *parquetColumn) values() *parquetValues {
+	if c.pages.repeats {
+		return c.twin.values()
+	}
 	if c.codes != nil {
 		return &c.pages.dict
 	}
@@ -141,8 +145,8 @@ func (c *parquetColumn) values() *parquetValues {
 func (c *parquetColumn) begin(n int) error {
 	rest := c.pages.nulls[c.null:]
 	nulls, _ := slices.BinarySearch(rest, int32(c.row+n))
-	c.nulls, c.there = rest[:nulls], n-nulls
-	if c.codes = nil; !c.pages.coded {
+	c.nulls, c.there, c.codes = rest[:nulls], n-nulls, nil
+	if !c.pages.coded {
 		return nil
 	}
 	c.room = resized(c.room, n)
@@ -184,6 +188,9 @@ func spread[T any](c *parquetColumn, out []T, absent T) {
 
 // place returns the position of the value of row i of the run in values, -1 if null.
 func (c *parquetColumn) place(i int) int {
+	if c.pages.repeats {
+		return c.twin.place(i)
+	}
 	if c.codes != nil {
 		if p := int(c.codes[i]); p != c.pages.dict.len() || c.there == len(c.codes) {
 			return p
@@ -207,7 +214,7 @@ func (c *parquetColumn) check(i int) error {
 
 // beyond says that a page refers to place p of the dictionary, which is shorter.
 func (c *parquetColumn) beyond(p int) error {
-	return fmt.Errorf("it refers to value %d of %d", p, c.pages.dict.len())
+	return fmt.Errorf("it refers to value %d of %d", p, c.values().len())
 }
 
 // endOf turns the end of the pages before the last row into an error.

@@ -1,10 +1,12 @@
 package flowlog
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"math"
+	"slices"
 
 	"github.com/parquet-go/parquet-go/format"
 
@@ -42,10 +44,17 @@ func newParquetDecoder(schema *parquetSchema, name string, emit func(*store.Batc
 	d.lines.file, d.lines.layout, d.lines.stats = name, l, d.stats
 	d.lines.columns.need(l.optional())
 	d.readers = append(d.readers, schema.columns...)
+	slices.SortStableFunc(d.readers, func(a, b parquetColumn) int { // those that may repeat others come last
+		return cmp.Compare(a.field-a.field.flowAddr(), b.field-b.field.flowAddr())
+	})
 	unpack := new(unpacker)
 	for i := range d.readers {
-		d.byField[d.readers[i].field] = &d.readers[i]
-		d.readers[i].pages.unpack = unpack
+		c := &d.readers[i]
+		d.byField[c.field] = c
+		c.pages.unpack = unpack
+		if twin := d.byField[c.field.flowAddr()]; twin != nil && twin != c {
+			c.mayRepeat(twin)
+		}
 	}
 	for f, c := range d.byField {
 		if c == nil {
@@ -117,6 +126,9 @@ func (d *parquetDecoder) load(n int) (int, error) {
 			}
 			n = min(n, left)
 		}
+		if d.fast {
+			d.lines.columns.need(d.needs())
+		}
 		of := d.families[:n]
 		for i := range of {
 			of[i] = anyFamily
@@ -146,6 +158,17 @@ func (d *parquetDecoder) load(n int) (int, error) {
 	return 0, d.at(at, err)
 }
 
+// needs returns the optional columns of a batch for the pages at hand.
+func (d *parquetDecoder) needs() optional {
+	set := d.schema.layout.optional()
+	for _, f := range [...]Field{PktSrcAddr, PktDstAddr} {
+		if c := d.byField[f]; c != nil && !c.pages.repeats {
+			return set
+		}
+	}
+	return set &^ hasPackets
+}
+
 // fill fills a column of the batch, but for the names of interfaces.
 func (d *parquetDecoder) fill(c *parquetColumn, of []families) {
 	cols := d.lines.columns
@@ -157,9 +180,9 @@ func (d *parquetDecoder) fill(c *parquetColumn, of []families) {
 	case DstAddr:
 		c.addresses(b.dst[from:to], of)
 	case PktSrcAddr:
-		c.addresses(b.pktSrc[from:to], of)
+		d.packets(c, b.pktSrc[from:to], of)
 	case PktDstAddr:
-		c.addresses(b.pktDst[from:to], of)
+		d.packets(c, b.pktDst[from:to], of)
 	case SrcPort:
 		numbers(c, b.srcPort[from:to], of)
 	case DstPort:
@@ -182,6 +205,16 @@ func (d *parquetDecoder) fill(c *parquetColumn, of []families) {
 		numbers(c, b.direction[from:to], of)
 	case LogStatus, Type, Version, VSwitchID: // seen in no batch
 		c.judge(of)
+	}
+}
+
+// packets fills out with addresses of the packet header.
+func (d *parquetDecoder) packets(c *parquetColumn, out []flow.Addr, of []families) {
+	switch {
+	case !c.pages.repeats:
+		c.addresses(out, of)
+	case d.lines.columns.has&hasPackets != 0:
+		clear(out) // the same as those of the flow
 	}
 }
 
@@ -221,7 +254,9 @@ func (d *parquetDecoder) finish(of []families) {
 	cols := d.lines.columns
 	b, from, to := cols.rows, cols.n, cols.n+len(of)
 	for _, f := range d.absent {
-		b.clear(f, from, to)
+		if cols.has&f.optional() == f.optional() {
+			b.clear(f, from, to)
+		}
 	}
 	clear(b.status[from:to]) // flow.StatusOK
 	start, end := b.start[from:to], b.end[from:to]

@@ -48,6 +48,15 @@ type pageReader struct {
 	dictBody []byte
 	hasDict  bool
 	newDict  bool // since dictionary was last asked
+
+	// Of a column that may repeat another one, which is read first; see parquettwin.go.
+	like     *pageReader
+	repeats  bool // the page is the one that like is at, and is not decoded
+	dictLike bool // the dictionary is that of like, and is not decoded
+
+	// As they stand in the file, with keep until they are overwritten.
+	keep             bool
+	page, dictionary storedPage
 }
 
 // unpacker decompresses the pages of several columns, one after the other.
@@ -64,7 +73,8 @@ func (p *pageReader) open(r io.ReaderAt, size int64, m *format.ColumnMetaData) e
 		p.at = m.DictionaryPageOffset
 	}
 	p.end = p.at + m.TotalCompressedSize
-	p.rows, p.hasDict, p.newDict = 0, false, false
+	p.rows, p.hasDict, p.newDict, p.dictLike = 0, false, false, false
+	p.page.body, p.dictionary.body = nil, nil
 	if p.at < 0 || m.TotalCompressedSize < 0 || p.end < p.at || p.end > size {
 		p.end = p.at
 		return errors.New("it lies outside the file")
@@ -73,22 +83,29 @@ func (p *pageReader) open(r io.ReaderAt, size int64, m *format.ColumnMetaData) e
 }
 
 // load reads the next page of rows, and a dictionary before it. It returns io.EOF after
-// the last. What was taken from the page before is overwritten.
-func (p *pageReader) load() error {
-	p.rows, p.nulls, p.coded = 0, p.nulls[:0], false
+// the last. What was taken from the page before is overwritten. aligned says that the rows
+// of like's page are the same ones if they are as many.
+func (p *pageReader) load(aligned bool) error {
+	p.rows, p.nulls, p.coded, p.repeats, p.page.body = 0, p.nulls[:0], false, false, nil
 	for p.at < p.end {
 		h, err := p.header()
 		if err != nil {
 			return err
 		}
-		switch {
-		case h.kind != format.DictionaryPage:
+		if h.kind != format.DictionaryPage {
+			if aligned {
+				if p.repeats, err = p.repeated(&h); err != nil || p.repeats {
+					return err
+				}
+			}
+			p.ownDictionary()
 			return p.data(&h)
-		case p.hasDict:
+		}
+		if p.hasDict {
 			p.skip(h.compressed)
 			continue
 		}
-		if err := p.dictionary(&h); err != nil {
+		if err := p.readDictionary(&h); err != nil {
 			return err
 		}
 	}
@@ -184,47 +201,60 @@ func resized[T any](s []T, n int) []T {
 	return s[:n]
 }
 
+// storedPage is a page as it stands in the file.
+type storedPage struct {
+	header pageHeader
+	body   []byte // nil: not kept
+	memory []byte
+}
+
 // fetch reads a page and decompresses what comes after the first plain bytes of it, in
-// the memory of buf. It returns that memory, and the two parts; both hold until the next
-// call.
-func (p *pageReader) fetch(buf []byte, h *pageHeader, plain int, compressed bool) (memory, first, rest []byte, err error) {
-	n := h.compressed
+// the memory of buf. It returns that memory, and the two parts, which hold until the next call.
+func (p *pageReader) fetch(buf []byte, h *pageHeader, kept *storedPage, plain int, compressed bool) (memory, first, rest []byte, err error) {
 	codec := p.codec
 	if !compressed {
 		codec = format.Uncompressed
 	}
+	var stored []byte
 	room := 0 // before what is stored, for what it decompresses to
+	switch codec {
+	case format.Uncompressed, format.Snappy:
+		if codec == format.Snappy {
+			if h.uncompressed > maxSnappy*h.compressed {
+				return buf, nil, nil, decompressing(errSnappy)
+			}
+			room = h.uncompressed + unpackSlack
+		}
+		buf, err = p.read(buf, room, h.compressed)
+		stored = buf[min(room, len(buf)):]
+	default:
+		memory := &p.unpack.stored
+		if p.keep {
+			memory = &kept.memory
+		}
+		*memory, err = p.read(*memory, 0, h.compressed)
+		stored = *memory
+	}
+	if err == nil {
+		err = h.check(stored)
+	}
+	if err != nil {
+		return buf, nil, nil, err
+	}
+	if p.keep {
+		kept.header, kept.body = *h, stored
+	}
+	first, rest = stored[:plain:plain], stored[plain:]
 	switch codec {
 	case format.Uncompressed:
 	case format.Snappy:
-		if h.uncompressed > maxSnappy*n {
-			return buf, nil, nil, fmt.Errorf("decompressing a page: %w", errSnappy)
-		}
-		room = h.uncompressed + unpackSlack
-	default:
-		if p.unpack.stored, err = p.read(p.unpack.stored, 0, n); err != nil {
-			return buf, nil, nil, err
-		}
-		stored := p.unpack.stored
-		if err := h.check(stored); err != nil {
-			return buf, nil, nil, err
-		}
-		first = stored[:plain]
-		buf, err = p.unpack.decompress(codec, buf[:0], stored[plain:], h.uncompressed)
-		return buf, first, buf, err
-	}
-	if buf, err = p.read(buf, room, n); err != nil {
-		return buf, nil, nil, err
-	}
-	stored := buf[room:]
-	if err := h.check(stored); err != nil {
-		return buf, nil, nil, err
-	}
-	first, rest = stored[:plain:plain], stored[plain:]
-	if codec == format.Snappy {
 		rest, err = unsnappy(buf, room+plain, h.uncompressed)
+		err = decompressing(err)
+	default:
+		buf, err = p.unpack.decompress(codec, buf[:0], rest, h.uncompressed)
+		rest = buf
 	}
-	return buf, first, rest, decompressing(err)
+	return buf, first, rest, err
 }
 
 // check checks the checksum of a page, if it has one.
@@ -235,10 +265,14 @@ func (h *pageHeader) check(stored []byte) error {
 	return nil
 }
 
-// dictionary reads the dictionary of the chunk.
-func (p *pageReader) dictionary(h *pageHeader) (err error) {
+// readDictionary reads the dictionary of the chunk.
+func (p *pageReader) readDictionary(h *pageHeader) (err error) {
+	if p.dictLike, err = p.repeatedDictionary(h); err != nil || p.dictLike {
+		p.hasDict = p.dictLike
+		return err
+	}
 	var body []byte
-	if p.dictBody, _, body, err = p.fetch(p.dictBody, h, 0, true); err != nil {
+	if p.dictBody, _, body, err = p.fetch(p.dictBody, h, &p.dictionary, 0, true); err != nil {
 		return err
 	}
 	encoding := h.encoding
@@ -261,12 +295,12 @@ func (p *pageReader) data(h *pageHeader) (err error) {
 	if h.kind == format.DataPageV2 {
 		n := h.repetition + h.definition
 		compressed := !h.stored && h.compressed > n // some writers leave nothing of no values
-		p.body, levels, body, err = p.fetch(p.body, h, n, compressed)
+		p.body, levels, body, err = p.fetch(p.body, h, &p.page, n, compressed)
 		if err != nil {
 			return err
 		}
 		levels = levels[h.repetition:]
-	} else if p.body, _, body, err = p.fetch(p.body, h, 0, true); err != nil {
+	} else if p.body, _, body, err = p.fetch(p.body, h, &p.page, 0, true); err != nil {
 		return err
 	}
 	if p.nullable && h.kind == format.DataPage {

@@ -145,7 +145,7 @@ func libraryValues(pages parquet.Pages) (all []string, err error) {
 
 func pageValues(p *pageReader) (all []string, err error) {
 	for {
-		if err := p.load(); err == io.EOF {
+		if err := p.load(false); err == io.EOF {
 			return all, nil
 		} else if err != nil {
 			return nil, err
@@ -203,7 +203,7 @@ func TestPagesFallBackFromTheDictionary(t *testing.T) {
 		t.Fatal(err)
 	}
 	coded, plain := 0, 0
-	for p.load() == nil {
+	for p.load(false) == nil {
 		if p.coded {
 			coded++
 		} else {
@@ -228,7 +228,7 @@ func TestPageThatExpandsBeyondItsSizeIsRefused(t *testing.T) {
 		}
 		decompress := func(stored []byte, most int) ([]byte, error) {
 			p := pageReader{r: bytes.NewReader(stored), end: int64(len(stored)), codec: codec, unpack: new(unpacker)}
-			_, _, body, err := p.fetch(nil, &pageHeader{compressed: len(stored), uncompressed: most}, 0, true)
+			_, _, body, err := p.fetch(nil, &pageHeader{compressed: len(stored), uncompressed: most}, &p.page, 0, true)
 			return body, err
 		}
 		if got, err := decompress(stored, len(text)); err != nil || !bytes.Equal(got, text) {
@@ -244,7 +244,7 @@ func TestPageThatExpandsBeyondItsSizeIsRefused(t *testing.T) {
 	// What the compressed bytes can never stand for is not allocated.
 	claim := append(binary.AppendUvarint(nil, 1<<30), 0, 0)
 	p := pageReader{r: bytes.NewReader(claim), end: int64(len(claim)), codec: format.Snappy, unpack: new(unpacker)}
-	if buf, _, _, err := p.fetch(nil, &pageHeader{compressed: len(claim), uncompressed: 1 << 30}, 0, true); err == nil || cap(buf) > 1<<20 {
+	if buf, _, _, err := p.fetch(nil, &pageHeader{compressed: len(claim), uncompressed: 1 << 30}, &p.page, 0, true); err == nil || cap(buf) > 1<<20 {
 		t.Errorf("snappy: error %v, %d bytes allocated", err, cap(buf))
 	}
 	var u unpacker

@@ -157,27 +157,37 @@ func (e *replayer) peer(code uint32, a flow.Addr) (uint32, bool) {
 }
 
 // possible reports whether the policy admits an accepted row if its connection was
-// opened in direction opener.
-func (e *replayer) possible(worker int, r *store.Row, opener flow.Direction) bool {
+// opened in direction ingress, and if it was in direction egress.
+func (e *replayer) possible(worker int, r *store.Row) (ingress, egress bool) {
 	i := e.known[r.Interface]
 	if i < 0 || e.snap.Interfaces[i].Transit {
-		return true
+		return true, true
 	}
 	w := e.workers[worker]
-	if r.Side != flow.DirectionUnknown && !e.cut(i) {
-		x := orient.Read(r, r.Side, opener)
-		return w.ruleOf(e.paths.of(i), r.Proto, &x).verdict() != policy.Denied
+	if r.Side == flow.DirectionUnknown || e.cut(i) {
+		return w.possible(i, r, flow.Ingress), w.possible(i, r, flow.Egress)
 	}
+	t := e.paths.of(i)
+	admits := func(opener flow.Direction) bool {
+		x := orient.Read(r, r.Side, opener)
+		return w.ruleOf(t, r.Proto, &x).verdict() != policy.Denied
+	}
+	return admits(flow.Ingress), admits(flow.Egress)
+}
+
+// possible reports whether any reading of r as opened in direction opener may have been
+// admitted at interface i.
+func (w *worker) possible(i int32, r *store.Row, opener flow.Direction) bool {
 	w.readings = orient.Readings(w.readings[:0], r, orient.Opinion{Opener: opener, Method: orient.ByRules})
 	for j := range w.readings {
-		if !e.cut(i) {
-			if w.ruleOf(e.paths.of(i), r.Proto, &w.readings[j]).verdict() != policy.Denied {
+		if !w.e.cut(i) {
+			if w.ruleOf(w.e.paths.of(i), r.Proto, &w.readings[j]).verdict() != policy.Denied {
 				return true
 			}
 			continue
 		}
 		// It may have been opened under earlier rules.
-		for era := int(r.EraHi); era >= e.eldest[i]; era-- {
+		for era := int(r.EraHi); era >= w.e.eldest[i]; era-- {
 			for _, t := range w.tables(i, uint32(era)) {
 				if w.ruleOf(t, r.Proto, &w.readings[j]).verdict() != policy.Denied {
 					return true

@@ -334,7 +334,7 @@ func ExampleDecide() {
 		eni-1 198.51.100.7:6001 > 10.0.0.1:6000 tcp
 		eni-1 198.51.100.8:6002 > 10.0.0.1:6000 tcp
 		eni-1 198.51.100.9:6003 > 10.0.0.1:6000 tcp`), nil)
-	everything := func(int, *store.Row, flow.Direction) bool { return true }
+	everything := func(int, *store.Row) (bool, bool) { return true, true }
 	for i, o := range orient.Decide(c, orient.Env{Possible: everything}) {
 		var r store.Row
 		c.Row(i, &r)

@@ -20,5 +20,5 @@
 // at. Closing rules therefore never flips a decision, it can only make one.
 //
 // The package does not judge records and reads no logs. Its cost is a few look-ups a
-// row and one map of endpoints an interface.
+// row, and a map of the local endpoints of the interface being read.
 package orient

@@ -42,14 +42,13 @@ type stretch struct {
 // stretches cuts the rows of an even conversation where it was silent for too long to be
 // one connection. What differs in the era alone counts as one: when rules changed must
 // not change who opened what.
-func (d *decider) stretches(rows []int) []stretch {
+func (d *decider) stretches(g *hosts, rows []int) []stretch {
 	var of [3][4]*stretch
 	var all []stretch
-	var r store.Row
 	for _, i := range rows {
-		d.c.Head(i, &r)
+		h := g.head(i)
 		first, last := d.c.Times(i)
-		s := &of[r.Side][r.Action&3]
+		s := &of[h.side][h.action&3]
 		if *s == nil {
 			*s = &stretch{times: times{first, last}}
 		}
@@ -87,9 +86,10 @@ func (d *decider) stretches(rows []int) []stretch {
 	return out
 }
 
-// cut returns talks with every even conversation cut into its stretches, each of which is
-// marked as apart. It leaves talks as they are if there is none.
-func (d *decider) cut(proto flow.Proto, talks []talk) []talk {
+// cut returns the conversations of g with every even conversation cut into its stretches, each of which is
+// marked as apart. It leaves them as they are if there is none.
+func (d *decider) cut(g *hosts) []talk {
+	proto, talks := g.at.proto, g.talks
 	if !slices.ContainsFunc(talks, func(t talk) bool { return len(t.rows) > 1 && t.even(proto) }) {
 		for i := range talks {
 			talks[i].apart = talks[i].even(proto)
@@ -97,7 +97,6 @@ func (d *decider) cut(proto flow.Proto, talks []talk) []talk {
 		return talks
 	}
 	out := make([]talk, 0, len(talks)+1)
-	var r store.Row
 	for i := range talks {
 		t := talks[i]
 		t.apart = t.even(proto)
@@ -105,12 +104,11 @@ func (d *decider) cut(proto flow.Proto, talks []talk) []talk {
 			out = append(out, t)
 			continue
 		}
-		for _, s := range d.stretches(t.rows) {
+		for _, s := range d.stretches(g, t.rows) {
 			part := t
 			part.rows, part.accept, part.reject = s.rows, [3]bool{}, [3]bool{}
 			for _, row := range s.rows {
-				d.c.Head(row, &r)
-				part.notice(&r)
+				part.notice(g.head(row))
 			}
 			out = append(out, part)
 		}

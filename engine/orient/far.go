@@ -66,9 +66,9 @@ func (f *farLog) read(d *decider, r *store.Row) {
 		}
 		switch {
 		case d.ops[i].Opener == flow.Ingress && x.Client != store.LocalClient:
-			f.opened = with(f.opened, x.LocalPort, clientBits(&x, flow.Ingress))
+			f.opened = with(f.opened, x.LocalPort, clientBits(x.Client, x.LocalPort, x.RemotePort, x.PortBits, flow.Ingress))
 		case d.ops[i].Opener == flow.Egress && x.Client != store.RemoteClient:
-			f.served = with(f.served, x.RemotePort, clientBits(&x, flow.Egress))
+			f.served = with(f.served, x.RemotePort, clientBits(x.Client, x.LocalPort, x.RemotePort, x.PortBits, flow.Egress))
 		}
 	}
 }
@@ -98,8 +98,8 @@ func (f *farLog) opener(r *store.Row, t times) flow.Direction {
 		}
 		return flow.DirectionUnknown
 	}
-	out := r.Client != store.RemoteClient && f.opened[r.RemotePort] != 0 && clientBits(r, flow.Egress)&^f.opened[r.RemotePort] == 0
-	in := r.Client != store.LocalClient && f.served[r.LocalPort] != 0 && clientBits(r, flow.Ingress)&^f.served[r.LocalPort] == 0
+	out := r.Client != store.RemoteClient && f.opened[r.RemotePort] != 0 && clientBits(r.Client, r.LocalPort, r.RemotePort, r.PortBits, flow.Egress)&^f.opened[r.RemotePort] == 0
+	in := r.Client != store.LocalClient && f.served[r.LocalPort] != 0 && clientBits(r.Client, r.LocalPort, r.RemotePort, r.PortBits, flow.Ingress)&^f.served[r.LocalPort] == 0
 	switch {
 	case in && !out:
 		return flow.Ingress

@@ -43,31 +43,29 @@ type crowd struct {
 	many        int // conversations with rolled-up hosts by several remote ports
 }
 
-// note adds the conversations talks with the far end at.
-func (c *crowd) note(d *decider, at far, talks []talk) {
+// note adds the conversations of g.
+func (c *crowd) note(g *hosts) {
 	if c.ends == nil {
 		c.ends, c.alone = make(map[uint16]int), make(map[uint16]int)
 	}
-	var r store.Row
-	ends := make(map[uint16]int)
-	for i := range talks {
-		t := &talks[i]
-		for _, row := range t.rows {
-			d.c.Head(row, &r)
-			if r.Side != flow.DirectionUnknown && (r.Class == flow.Opener || r.Class == flow.Answer) {
-				c.prove(&r)
-			}
+	for i := range g.heads {
+		if h := &g.heads[i]; h.side != flow.DirectionUnknown && (h.class == flow.Opener || h.class == flow.Answer) {
+			c.prove(g.at.proto, h)
 		}
+	}
+	ends := make(map[uint16]int)
+	for i := range g.talks {
+		t := &g.talks[i]
 		switch p, ok := t.remotePort(); {
-		case !at.proto.HasPorts() || t.accept == [3]bool{}:
+		case !g.at.proto.HasPorts() || t.accept == [3]bool{}:
 		case ok:
 			ends[p] += t.ends()
-		case at.folded():
+		case g.at.folded():
 			c.many++
 		}
 	}
 	for p, n := range ends {
-		if at.folded() {
+		if g.at.folded() {
 			c.ends[p] += n
 		} else {
 			c.alone[p] = max(c.alone[p], n)
@@ -75,15 +73,15 @@ func (c *crowd) note(d *decider, at far, talks []talk) {
 	}
 }
 
-// prove adds what the flags of r prove.
-func (c *crowd) prove(r *store.Row) {
+// prove adds what the flags of h prove.
+func (c *crowd) prove(proto flow.Proto, h *head) {
 	if c.served == nil {
 		c.served, c.asked = make(map[endpoint]bool), make(map[uint16]bool)
 	}
-	if (r.Side == flow.Ingress) == (r.Class == flow.Opener) {
-		c.served[endpoint{r.Local, r.LocalPort, r.Proto, 0}] = true
+	if (h.side == flow.Ingress) == (h.class == flow.Opener) {
+		c.served[endpoint{h.local, h.lport, proto}] = true
 	} else {
-		c.asked[r.RemotePort] = true
+		c.asked[h.rport] = true
 	}
 }
 
@@ -92,7 +90,7 @@ func (c *crowd) prove(r *store.Row) {
 func (c *crowd) against(proto flow.Proto, t *talk, o flow.Direction) bool {
 	if o == flow.Egress {
 		if p, ok := t.localPort(); ok {
-			return c.served[endpoint{t.local, p, proto, 0}]
+			return c.served[endpoint{t.local, p, proto}]
 		}
 		for e := range c.served {
 			if e.addr == t.local && t.mayBe(e.port) {
@@ -167,9 +165,10 @@ func (v *veil) soften(o Opinion) Opinion {
 // veils makes the veils of the conversations of an interface, in their order.
 type veils struct {
 	d     *decider
-	s     span
+	s     *span
 	mixed bool
-	open  []fold // those that the next far end may be in
+	open  []fold // those that the current far end may be in, itself included
+	over  bool   // some of them are others
 	// The first row of the current protocol and address.
 	first  int
 	proto  flow.Proto
@@ -183,7 +182,7 @@ type fold struct {
 }
 
 // veils returns nil if nothing of s is rolled up.
-func (d *decider) veils(s span) *veils {
+func (d *decider) veils(s *span) *veils {
 	if !d.rolled {
 		return nil
 	}
@@ -203,18 +202,14 @@ func (d *decider) veils(s span) *veils {
 	return v
 }
 
-// next goes on to the conversations talks with at, and returns how to get what is hidden of
-// them. That is worth it for the open ones alone.
-func (v *veils) next(at far, talks []talk) func() *veil {
+// next goes on to the conversations of g.
+func (v *veils) next(g *hosts) {
 	if v == nil {
-		return func() *veil { return nil }
+		return
 	}
-	lo, hi := talks[0].rows[0], 0
-	for i := range talks {
-		hi = max(hi, talks[i].rows[len(talks[i].rows)-1]+1)
-	}
+	at := g.at
 	if v.proto != at.proto || v.remote != at.remote {
-		v.first, v.proto, v.remote = lo, at.proto, at.remote
+		v.first, v.proto, v.remote = g.lo, at.proto, at.remote
 	}
 	open := v.open[:0]
 	for _, f := range v.open {
@@ -223,27 +218,32 @@ func (v *veils) next(at far, talks []talk) func() *veil {
 		}
 	}
 	v.open = open
-	out := &veil{mixed: v.mixed, over: len(open) > 0}
-	for _, f := range open {
-		out.crowds = append(out.crowds, f.crowd)
-	}
+	v.over = len(open) > 0
 	if at.folded() {
 		own := new(crowd)
-		own.note(v.d, at, talks)
+		own.note(g)
 		v.open = append(v.open, fold{at, own})
-		out.crowds = append(out.crowds, own)
 	}
-	first := v.first
-	return func() *veil {
-		v.inside(out, at, span{first, lo}, span{hi, v.s.hi})
-		return out
+}
+
+// of returns what is hidden of the conversations of g, which are those that next went on to.
+func (v *veils) of(g *hosts) *veil {
+	if v == nil {
+		return nil
 	}
+	out := &veil{mixed: v.mixed, over: v.over}
+	for _, f := range v.open {
+		out.crowds = append(out.crowds, f.crowd)
+	}
+	v.inside(out, &g.at, span{lo: v.first, hi: g.lo}, span{lo: g.hi(), hi: v.s.hi})
+	return out
 }
 
 // inside adds to out what is within the prefix of at, or begins where it does, before and
 // behind its own rows.
-func (v *veils) inside(out *veil, at far, before, behind span) {
+func (v *veils) inside(out *veil, at *far, before, behind span) {
 	var r store.Row
+	var g hosts
 	last := at.last()
 	end := behind.lo
 	for ; end < behind.hi; end++ {
@@ -255,10 +255,11 @@ func (v *veils) inside(out *veil, at far, before, behind span) {
 	behind.hi = end
 	inside := new(crowd)
 	for _, s := range [2]span{before, behind} {
-		v.d.hosts(s, func(other far, talks []talk) {
+		for row := s.lo; row < s.hi; row = g.hi() {
+			g.read(v.d.c, row, s.hi)
 			out.over = true
-			inside.note(v.d, other, talks)
-		})
+			inside.note(&g)
+		}
 	}
 	if out.over {
 		out.crowds = append(out.crowds, inside)
@@ -269,16 +270,11 @@ func (v *veils) inside(out *veil, at far, before, behind span) {
 // the local end as the service, and for the remote one.
 type seen struct{ forLocal, forRemote [2]looks }
 
-// see returns how the ends of t look.
-func (t *talk) see(at far, e *fans, v *veil) seen {
+// see returns how the ends of t look, of which l and r is certain.
+func (t *talk) see(at *far, e *fans, v *veil, l, r looks) seen {
 	lport, lok := t.localPort()
 	rport, rok := t.remotePort()
-	l := e.look(endpoint{t.local, lport, at.proto, 0}, lok)
-	r := e.look(endpoint{at.remote, rport, at.proto, at.free}, rok)
 	x := seen{[2]looks{l, r}, [2]looks{l, r}}
-	if v == nil {
-		return x
-	}
 	most := &x.forLocal[0]
 	switch {
 	case lok && isSource(lport):
@@ -350,7 +346,7 @@ const crowded = math.MaxInt / 4
 
 // mostAt returns no less than what meets at port p of local.
 func (e *fans) mostAt(local flow.Addr, proto flow.Proto, p uint16) int {
-	f := e.at[endpoint{local, p, proto, 0}]
+	f := e.at[endpoint{local, p, proto}]
 	if x := e.local[endpoint{addr: local, proto: proto}]; f.more || x != nil && x.hidden && x.lo <= p && p <= x.hi {
 		return crowded
 	}
@@ -376,18 +372,22 @@ func (e *fans) mostIn(t *talk, proto flow.Proto) int {
 }
 
 // noteLocal notes what t adds to what may meet at local ends.
-func (e *fans) noteLocal(at far, t *talk) {
+func (c *counter) noteLocal(at *far, t *talk) {
 	key := endpoint{addr: t.local, proto: at.proto}
-	x := e.local[key]
+	x := c.out.local[key]
 	if x == nil {
 		x = &localEnds{blocks: make(map[uint16]int)}
-		e.local[key] = x
+		c.out.local[key] = x
 	}
 	p, ok := t.localPort()
 	switch {
 	case ok && isSource(p):
 	case ok:
-		x.blocks[p>>6] = max(x.blocks[p>>6], e.mostAt(t.local, at.proto, p))
+		n := crowded
+		if f := c.at(endpoint{t.local, p, at.proto}); !f.more {
+			n = f.ends
+		}
+		x.blocks[p>>6] = max(x.blocks[p>>6], n)
 	case at.folded() && !x.hidden:
 		x.lo, x.hi, x.hidden = t.lo, t.hi, true
 	case at.folded():
@@ -398,20 +398,20 @@ func (e *fans) noteLocal(at far, t *talk) {
 // attempt reports whether a rejected packet of t on this side, of hosts that are rolled up
 // and had nothing accepted, can only have been an attempt: no other conversation, which may
 // be of the same hosts, has the port that would then be the service's.
-func (t *talk) attempt(at far, side flow.Direction, e *fans) bool {
+func (t *talk) attempt(at *far, side flow.Direction, e *fans) bool {
 	if side == flow.Egress {
 		p, ok := t.localPort()
-		return !ok || e.at[endpoint{t.local, p, at.proto, 0}].ends == 0
+		return !ok || e.at[endpoint{t.local, p, at.proto}].ends == 0
 	}
 	p, ok := t.remotePort()
 	return !ok || !e.used[endpoint{port: p, proto: at.proto}]
 }
 
-// maybeAttempt reports whether o may be wrong of the rejected row r because it is of hosts
+// maybeAttempt reports whether o may be wrong of the rejected row of h because it is of hosts
 // that are rolled up: of one without any accepted row, it is an attempt of its sender, or
 // nothing is known of it.
-func maybeAttempt(at far, r *store.Row, o Opinion) bool {
-	return at.folded() && r.Action == flow.Reject && (r.Class != flow.NoFlags || o.Opener != r.Side)
+func maybeAttempt(at *far, h *head, o Opinion) bool {
+	return at.folded() && h.action == flow.Reject && (h.class != flow.NoFlags || o.Opener != h.side)
 }
 
 // or returns what is left of o if it may as well be p.

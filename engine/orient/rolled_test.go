@@ -20,7 +20,8 @@ func maze(r *rand.Rand, n int, eras bool) []flow.Record {
 	nets := 1 + r.IntN(3)
 	hosts := 1 + r.IntN(30)
 	ends := len(local)
-	flagged := r.IntN(3) // of 4
+	flagged := r.IntN(3)    // of 4
+	plain := r.IntN(3) == 0 // as a rule there is a client's port, and a service of the other host's own
 	var recs []flow.Record
 	for range n {
 		iface := fmt.Sprintf("eni-%d", 1+r.IntN(ends))
@@ -30,6 +31,15 @@ func maze(r *rand.Rand, n int, eras bool) []flow.Record {
 			Proto: []flow.Proto{flow.TCP, flow.TCP, flow.TCP, flow.UDP, flow.UDP, flow.ICMP}[r.IntN(6)], Action: flow.Accept, Packets: 1, Bytes: 9}
 		if r.IntN(20) == 0 {
 			rec.Src = netip.MustParseAddr(local[fmt.Sprintf("eni-%d", 1+r.IntN(ends))])
+		}
+		if rec.Interface == "eni-1" && r.IntN(3) == 0 {
+			rec.Dst = netip.MustParseAddr(second)
+		}
+		if plain && r.IntN(10) > 0 {
+			rec.SrcPort, rec.DstPort = uint16(40000+r.IntN(200)), ports[int(rec.Src.As4()[3])%len(ports)]
+			if r.IntN(8) > 0 {
+				rec.SrcPort, rec.DstPort = rec.DstPort, rec.SrcPort
+			}
 		}
 		rec.Start = 1700000000
 		if eras || r.IntN(4) == 0 {
@@ -126,4 +136,27 @@ func TestRolledUpIsNeverSurer(t *testing.T) {
 func family(r *store.Row) store.Row {
 	return store.Row{Interface: r.Interface, Side: r.Side, Proto: r.Proto, Action: r.Action, Class: r.Class, Client: r.Client,
 		Local: r.Local, LocalPort: r.LocalPort, RemotePort: r.RemotePort, EraLo: r.EraLo, EraHi: r.EraHi}
+}
+
+func TestDecideAgreesWithTheSlowLadder(t *testing.T) {
+	seeds := 500
+	if testing.Short() {
+		seeds = 200
+	}
+	for seed := range uint64(seeds) {
+		r := rand.New(rand.NewPCG(seed, 8))
+		eras := r.IntN(4) == 0
+		recs, rs := maze(r, 1+r.IntN(400), eras), mazeRules(r)
+		for _, limit := range []int{0, 1, 40} {
+			c := reduce(recs, rs, limit, eras)
+			fast, slow := orient.Decide(c, env(c, rs, 2)), orient.Slowly(c, env(c, rs, 1))
+			for i := range fast {
+				if fast[i] != slow[i] {
+					var x store.Row
+					c.Row(i, &x)
+					t.Fatalf("seed %d, limit %d: %+v is %+v, should be %+v", seed, limit, x, fast[i], slow[i])
+				}
+			}
+		}
+	}
 }

@@ -2,6 +2,7 @@ package orient
 
 import (
 	"math/bits"
+	"slices"
 
 	"github.com/sgadvise/sgadvise/ingest/flow"
 	"github.com/sgadvise/sgadvise/ingest/store"
@@ -32,66 +33,128 @@ type far struct {
 
 func (f *far) folded() bool { return f.free > 0 }
 
-// hosts calls f with the conversations between each pair of hosts in s. The slice and
-// what it holds are reused.
-func (d *decider) hosts(s span, f func(at far, talks []talk)) {
+// head is what the ladder needs of a row, beside its far end.
+type head struct {
+	local        flow.Addr
+	bits         uint64
+	lport, rport uint16
+	lo, hi       uint16
+	client       store.ClientSide
+	side         flow.Direction
+	action       flow.Action
+	class        flow.FlagClass
+	eraLo, eraHi uint32
+}
+
+func headOf(r *store.Row) head {
+	return head{local: r.Local, bits: r.PortBits, lport: r.LocalPort, rport: r.RemotePort, lo: r.PortLo, hi: r.PortHi,
+		client: r.Client, side: r.Side, action: r.Action, class: r.Class, eraLo: r.EraLo, eraHi: r.EraHi}
+}
+
+// row sets r to what it was before headOf.
+func (h *head) row(at *far, r *store.Row) {
+	r.Proto, r.Remote, r.RemoteFree = at.proto, at.remote, at.free
+	r.Local, r.PortBits, r.LocalPort, r.RemotePort, r.PortLo, r.PortHi = h.local, h.bits, h.lport, h.rport, h.lo, h.hi
+	r.Client, r.Side, r.Action, r.Class, r.EraLo, r.EraHi = h.client, h.side, h.action, h.class, h.eraLo, h.eraHi
+}
+
+func (h *head) clientBits(opener flow.Direction) uint64 {
+	return clientBits(h.client, h.lport, h.rport, h.bits, opener)
+}
+
+// hosts is the conversations between an interface and one far end: rows that follow one
+// another. It is reused for the next one.
+type hosts struct {
+	at    far
+	lo    int // the first row
+	heads []head
+	talks []talk
+	ends  map[uint16]fan  // what meets at its ports; nil: see meet
+	index map[talkKey]int // of talks; nil if they are few
+}
+
+// head returns that of row i.
+func (g *hosts) head(i int) *head { return &g.heads[i-g.lo] }
+
+// hi returns the row behind the last one.
+func (g *hosts) hi() int { return g.lo + len(g.heads) }
+
+// read reads the hosts that begin at row lo, and end before row hi.
+func (g *hosts) read(c *store.Connections, lo, hi int) {
 	var r store.Row
-	var talks []talk
-	for lo := s.lo; lo < s.hi; {
-		d.c.Head(lo, &r)
-		at := far{r.Proto, r.Remote, r.RemoteFree}
-		for i := range talks {
-			talks[i].rows = talks[i].rows[:0]
+	c.Head(lo, &r)
+	g.at, g.lo, g.heads, g.index = far{r.Proto, r.Remote, r.RemoteFree}, lo, g.heads[:0], nil
+	talks := g.talks[:0]
+	last := 0
+	for i := lo; ; {
+		g.heads = append(g.heads, headOf(&r))
+		h := &g.heads[len(g.heads)-1]
+		if len(talks) == 0 || !talks[last].has(h) { // as a rule it has, as rows are ordered
+			if last = g.find(talks, h); last < 0 {
+				last = len(talks)
+				talks = extend(talks, h)
+				if g.index != nil {
+					g.index[talks[last].key()] = last
+				}
+			}
 		}
-		n, last := 0, 0
-		var index map[talkKey]int
-		hi := lo
-		for ; hi < s.hi; hi++ {
-			d.c.Head(hi, &r)
-			if r.Proto != at.proto || r.Remote != at.remote || r.RemoteFree != at.free {
-				break
-			}
-			k := keyOf(&r)
-			of := -1
-			switch {
-			case n > 0 && talks[last].key() == k: // as a rule, as rows are ordered
-				of = last
-			case index == nil:
-				for i := range talks[:n] {
-					if talks[i].key() == k {
-						of = i
-						break
-					}
-				}
-				if of < 0 && n >= 16 {
-					index = make(map[talkKey]int)
-					for i := range talks[:n] {
-						index[talks[i].key()] = i
-					}
-				}
-			default:
-				if i, ok := index[k]; ok {
-					of = i
-				}
-			}
-			if of < 0 {
-				of = n
-				n++
-				if len(talks) < n {
-					talks = append(talks, talk{})
-				}
-				talks[of] = talk{local: k.local, client: k.client, lport: k.lport, rport: k.rport,
-					lo: r.PortLo, hi: r.PortHi, rows: talks[of].rows[:0]}
-				if index != nil {
-					index[k] = of
-				}
-			}
-			talks[of].add(hi, &r)
-			last = of
+		talks[last].add(i, h)
+		if i++; i == hi {
+			break
 		}
-		f(at, talks[:n])
-		lo = hi
+		c.Head(i, &r)
+		if r.Remote != g.at.remote || r.Proto != g.at.proto || r.RemoteFree != g.at.free {
+			break
+		}
 	}
+	g.talks = talks
+}
+
+// find returns which of talks has h, -1 if none.
+func (g *hosts) find(talks []talk, h *head) int {
+	if len(talks) < 16 {
+		return slices.IndexFunc(talks, func(t talk) bool { return t.has(h) })
+	}
+	if g.index == nil {
+		g.index = make(map[talkKey]int)
+		for i := range talks {
+			g.index[talks[i].key()] = i
+		}
+	}
+	t := talkOf(h)
+	if i, ok := g.index[t.key()]; ok {
+		return i
+	}
+	return -1
+}
+
+// extend appends a conversation without rows, as that of h, whose memory for rows is that of
+// an earlier one.
+func extend(talks []talk, h *head) []talk {
+	if len(talks) == cap(talks) {
+		talks = slices.Grow(talks, 1)
+	}
+	rows := talks[:len(talks)+1][len(talks)].rows[:0]
+	t := talkOf(h)
+	t.rows = rows
+	return append(talks, t)
+}
+
+func talkOf(h *head) talk {
+	t := talk{local: h.local, client: h.client, lport: h.lport, rport: h.rport, lo: h.lo, hi: h.hi}
+	switch h.client {
+	case store.LocalClient:
+		t.lport = 0
+	case store.RemoteClient:
+		t.rport = 0
+	}
+	return t
+}
+
+// has reports whether the row of h is one of t.
+func (t *talk) has(h *head) bool {
+	return t.client == h.client && (t.lport == h.lport || h.client == store.LocalClient) &&
+		(t.rport == h.rport || h.client == store.RemoteClient) && t.local == h.local
 }
 
 type talkKey struct {
@@ -100,33 +163,22 @@ type talkKey struct {
 	lport, rport uint16
 }
 
-func keyOf(r *store.Row) talkKey {
-	k := talkKey{r.Local, r.Client, r.LocalPort, r.RemotePort}
-	switch r.Client {
-	case store.LocalClient:
-		k.lport = 0
-	case store.RemoteClient:
-		k.rport = 0
-	}
-	return k
-}
-
 func (t *talk) key() talkKey { return talkKey{t.local, t.client, t.lport, t.rport} }
 
-func (t *talk) add(i int, r *store.Row) {
+func (t *talk) add(i int, h *head) {
 	t.rows = append(t.rows, i)
-	t.lo, t.hi, t.bits = min(t.lo, r.PortLo), max(t.hi, r.PortHi), t.bits|r.PortBits
-	t.notice(r)
+	t.lo, t.hi, t.bits = min(t.lo, h.lo), max(t.hi, h.hi), t.bits|h.bits
+	t.notice(h)
 }
 
-// notice notes the action of row r.
-func (t *talk) notice(r *store.Row) {
-	switch r.Action {
+// notice notes the action of the row of h.
+func (t *talk) notice(h *head) {
+	switch h.action {
 	case flow.Accept:
-		t.accept[r.Side] = true
-		t.accepted |= r.PortBits
+		t.accept[h.side] = true
+		t.accepted |= h.bits
 	case flow.Reject:
-		t.reject[r.Side] = true
+		t.reject[h.side] = true
 	}
 }
 
@@ -136,6 +188,15 @@ func (t *talk) ends() int {
 		return 1
 	}
 	return bits.OnesCount64(t.bits)
+}
+
+// surely returns how many it has at least, if its hosts are rolled up: some may have had
+// nothing accepted.
+func (t *talk) surely(at *far) int {
+	if at.folded() && t.client != store.NoClient {
+		return bits.OnesCount64(t.accepted)
+	}
+	return t.ends()
 }
 
 // localPort returns the local port if it is exact: never folded, or only one was seen.
@@ -155,11 +216,19 @@ func (t *talk) remotePort() (uint16, bool) {
 
 // clientBits returns the client ports of t, as those of a row.
 func (t *talk) clientBits(opener flow.Direction) uint64 {
-	return clientBits(&store.Row{Client: t.client, LocalPort: t.lport, RemotePort: t.rport, PortBits: t.bits}, opener)
+	return clientBits(t.client, t.lport, t.rport, t.bits, opener)
 }
 
-// services are the service ports of decided connections between two hosts.
-type services struct{ in, out map[uint16]service }
+// services are the service ports of decided connections with one far end, by who opened them.
+type services struct{ in, out map[servicePort]service }
+
+// servicePort is the port of a service in connections of the local address.
+type servicePort struct {
+	local flow.Addr
+	port  uint16
+}
+
+func (s *services) reset() { s.in, s.out = nil, nil }
 
 // service is how a service is known, and by which client ports.
 type service struct {
@@ -168,21 +237,21 @@ type service struct {
 	clients uint64 // as Row.PortBits
 }
 
-// clientBits returns the client ports of r in the form of Row.PortBits, if its
-// connections were opened in direction opener.
-func clientBits(r *store.Row, opener flow.Direction) uint64 {
+// clientBits returns client ports in the form of store.Row.PortBits, of a row of these ports
+// whose connections were opened in direction opener.
+func clientBits(client store.ClientSide, lport, rport uint16, bits uint64, opener flow.Direction) uint64 {
 	switch {
-	case opener == flow.Ingress && r.Client == store.RemoteClient, opener == flow.Egress && r.Client == store.LocalClient:
-		return r.PortBits
+	case opener == flow.Ingress && client == store.RemoteClient, opener == flow.Egress && client == store.LocalClient:
+		return bits
 	case opener == flow.Ingress:
-		return 1 << (r.RemotePort & 63)
+		return 1 << (rport & 63)
 	}
-	return 1 << (r.LocalPort & 63)
+	return 1 << (lport & 63)
 }
 
-// note adds what o says of the row r of t.
-func (s *services) note(o Opinion, t *talk, r *store.Row) {
-	var m *map[uint16]service
+// note adds what o says of the row of h, which is one of t.
+func (s *services) note(o Opinion, t *talk, h *head) {
+	var m *map[servicePort]service
 	var port uint16
 	var ok bool
 	if o.Opener == flow.Ingress {
@@ -196,9 +265,10 @@ func (s *services) note(o Opinion, t *talk, r *store.Row) {
 		return
 	}
 	if *m == nil {
-		*m = make(map[uint16]service)
+		*m = make(map[servicePort]service)
 	}
-	(*m)[port] = (*m)[port].with(o, clientBits(r, o.Opener))
+	at := servicePort{t.local, port}
+	(*m)[at] = (*m)[at].with(o, h.clientBits(o.Opener))
 }
 
 // with returns k with what o says of connections from these client ports.
@@ -216,10 +286,10 @@ func (k service) with(o Opinion, clients uint64) service {
 func (s *services) opener(t *talk) (flow.Direction, service) {
 	var in, out service
 	if p, ok := t.localPort(); ok {
-		in = s.in[p]
+		in = s.in[servicePort{t.local, p}]
 	}
 	if p, ok := t.remotePort(); ok {
-		out = s.out[p]
+		out = s.out[servicePort{t.local, p}]
 	}
 	return either(in, out)
 }

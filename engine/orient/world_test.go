@@ -16,6 +16,9 @@ import (
 // local are the addresses of the interfaces in these tests.
 var local = map[string]string{"eni-1": "10.0.0.1", "eni-2": "10.0.0.2", "eni-3": "10.0.0.3"}
 
+// second is the other address of eni-1.
+const second = "10.0.0.9"
+
 // rule is a rule as the ladder sees it: which side may open what. A zero prefix is any
 // peer.
 type rule struct {
@@ -29,8 +32,8 @@ type rule struct {
 type rules []rule
 
 // possible is Env.Possible: stateful, so a reply passes if its opener may open.
-func (rs rules) possible(c *store.Connections) func(int, *store.Row, flow.Direction) bool {
-	return func(_ int, r *store.Row, opener flow.Direction) bool {
+func (rs rules) possible(c *store.Connections) func(int, *store.Row) (bool, bool) {
+	admits := func(r *store.Row, opener flow.Direction) bool {
 		if rs == nil {
 			return true
 		}
@@ -43,6 +46,9 @@ func (rs rules) possible(c *store.Connections) func(int, *store.Row, flow.Direct
 			}
 		}
 		return false
+	}
+	return func(_ int, r *store.Row) (ingress, egress bool) {
+		return admits(r, flow.Ingress), admits(r, flow.Egress)
 	}
 }
 
@@ -64,6 +70,9 @@ func reduce(recs []flow.Record, rs rules, limit int, eras bool) *store.Connectio
 		cfg.Local[name] = []flow.Addr{own}
 		bound(own, own)
 	}
+	other := flow.AddrFrom(netip.MustParseAddr(second))
+	cfg.Local["eni-1"] = append(cfg.Local["eni-1"], other)
+	bound(other, other)
 	for _, r := range rs {
 		if r.peer.IsValid() {
 			last := flow.AddrFrom(r.peer.Addr())

@@ -29,7 +29,7 @@ plan leaves it alone. Either the network ACL is too narrow, and something does n
 the rule is left over; the related lines are those that deny.`,
 	Run: func(p *Pass) []Finding {
 		masked := func(i int) bool { return len(p.Coverage.rules[i].acls) > 0 && !p.Coverage.rules[i].everywhere }
-		rejected := p.countTouching(masked, func(c *engine.Connection) bool { return c.Action == flow.Reject && c.GroupVerdict == policy.Allowed })
+		rejected := p.countTouching(masked, p.rejected(), func(c *engine.Connection) bool { return c.GroupVerdict == policy.Allowed })
 		var out []Finding
 		for i, r := range p.Snapshot.Rules() {
 			c := &p.Coverage.rules[i]

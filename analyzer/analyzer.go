@@ -73,6 +73,7 @@ type Pass struct {
 	Verdicts []RuleVerdict // of Result.Usage, same order
 	Coverage *ruleCoverage
 	Observed []observed // of Snapshot.Rules(), same order
+	seen     *sightings
 	Asserted []Asserted // of Options.Assert, same order; of the present policy while checks run
 }
 
@@ -143,17 +144,27 @@ var All = []*Analyzer{
 func Run(ctx context.Context, res *engine.Result, opt Options) (*Analysis, error) {
 	pass := &Pass{Snapshot: res.Snapshot, Result: res}
 	var wg sync.WaitGroup
-	wg.Go(func() { pass.Evidence, pass.Observed = newEvidence(res, opt), observe(res) })
+	var exposure *plan.Measured
+	var visits map[int32][]visit
+	wg.Go(func() { pass.Evidence = newEvidence(res, opt) })
+	wg.Go(func() {
+		pass.seen = observe(res)
+		visits = unexplained(res, pass.seen.strays)
+	})
+	wg.Go(func() { exposure = plan.Measure(res.Snapshot) })
 	pass.Coverage = newRuleCoverage(res.Snapshot)
 	wg.Wait()
 	ev := pass.Evidence
-	pass.Verdicts = verdicts(res, ev, pass.Coverage)
+	pass.Observed = pass.seen.rules
+	pass.Verdicts = verdicts(res, ev, pass.Coverage, visits)
 	pass.Asserted = assertPresent(res.Snapshot, opt.Assert)
 	out := &Analysis{Evidence: ev, Verdicts: pass.Verdicts}
 	found := make([][]Finding, len(All))
-	parallel(len(All), func(i int) { found[i] = All[i].Run(pass) })
-	for i, a := range All {
-		for _, f := range found[i] {
+	parallel(len(All), func(i int) {
+		a := All[i]
+		found[i] = a.Run(pass)
+		for k := range found[i] {
+			f := &found[i][k]
 			f.Check = a.Name
 			if f.Severity == "" {
 				f.Severity = a.Severity
@@ -161,13 +172,13 @@ func Run(ctx context.Context, res *engine.Result, opt Options) (*Analysis, error
 			if f.Confidence == "" {
 				f.Confidence = plan.High
 			}
-			f.ID = fingerprint(&f)
-			out.Findings = append(out.Findings, f)
+			f.ID = fingerprint(f)
 		}
-	}
+	})
+	out.Findings = slices.Concat(found...)
 	accepted := acceptance{pass, opt.Suppress, opt.Now, make(map[policy.Ref]string)}
 	accepted.mark(out.Findings)
-	p, err := pass.plan(ctx, opt, &accepted, out)
+	p, err := pass.plan(ctx, opt, &accepted, exposure, out)
 	if err != nil {
 		return nil, err
 	}
@@ -208,7 +219,7 @@ func Run(ctx context.Context, res *engine.Result, opt Options) (*Analysis, error
 // is suppressed, its rule is held and the plan made anew: the finding stays, since with
 // it goes what the entry is about. Rules whose edits break an assertion are held in the
 // same way; if none is to blame there is no plan.
-func (p *Pass) plan(ctx context.Context, opt Options, accepted *acceptance, out *Analysis) (*plan.Plan, error) {
+func (p *Pass) plan(ctx context.Context, opt Options, accepted *acceptance, exposure *plan.Measured, out *Analysis) (*plan.Plan, error) {
 	mode := opt.Mode
 	for hopeless := false; ; {
 		made, err := plan.Make(ctx, plan.Input{
@@ -218,6 +229,7 @@ func (p *Pass) plan(ctx context.Context, opt Options, accepted *acceptance, out 
 			MinFidelity: opt.MinFidelity,
 			Evidence:    p.Evidence.forPlan(p.Verdicts),
 			Held:        accepted.held,
+			Measured:    exposure,
 		})
 		if err != nil {
 			return nil, err

@@ -90,10 +90,23 @@ func words(r *policy.Rule) string {
 }
 
 func sortFindings(fs []Finding) {
-	slices.SortFunc(fs, func(a, b Finding) int {
-		return cmp.Or(cmp.Compare(slices.Index(Severities, a.Severity), slices.Index(Severities, b.Severity)),
-			strings.Compare(a.Check, b.Check), a.Subject.Compare(b.Subject), strings.Compare(a.ID, b.ID))
+	type key struct{ severity, at int } // findings are large: each is moved but twice
+	order := make([]key, len(fs))
+	for i := range fs {
+		order[i] = key{slices.Index(Severities, fs[i].Severity), i}
+	}
+	slices.SortFunc(order, func(x, y key) int {
+		if x.severity != y.severity {
+			return x.severity - y.severity
+		}
+		a, b := &fs[x.at], &fs[y.at]
+		return cmp.Or(strings.Compare(a.Check, b.Check), a.Subject.Compare(b.Subject), strings.Compare(a.ID, b.ID), x.at-y.at)
 	})
+	sorted := make([]Finding, len(fs))
+	for to, k := range order {
+		sorted[to] = fs[k.at]
+	}
+	copy(fs, sorted)
 }
 
 // backEdits makes sure that every edit of the plan answers a finding: where the check

@@ -70,7 +70,7 @@ least severity: its aim is the rest.`,
 	Run: func(p *Pass) []Finding {
 		intra := p.wonBy(p.implicit(isIntra))
 		seen := p.countTouching(func(i int) bool { return p.Snapshot.Rules()[i].Action == policy.Deny },
-			func(c *engine.Connection) bool { return c.Action == flow.Accept && intra[c.Signature].hit })
+			p.accepted(slices.ContainsFunc(intra, func(w won) bool { return w.hit })), func(c *engine.Connection) bool { return intra[c.Signature].hit })
 		var out []Finding
 		for i, r := range p.Snapshot.Rules() {
 			if r.Action != policy.Deny {

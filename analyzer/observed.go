@@ -2,11 +2,13 @@ package analyzer
 
 import (
 	"net/netip"
+	"runtime"
 	"slices"
 	"strings"
 
 	"github.com/sgadvise/sgadvise/engine"
 	"github.com/sgadvise/sgadvise/engine/netset"
+	"github.com/sgadvise/sgadvise/engine/policy"
 	"github.com/sgadvise/sgadvise/ingest/flow"
 )
 
@@ -29,22 +31,87 @@ type protoHull struct {
 	lo, hi uint16
 }
 
-func observe(res *engine.Result) []observed {
-	out := make([]observed, len(res.Snapshot.Rules()))
-	for _, c := range res.Connections.All() {
-		if c.Action != flow.Accept {
-			continue
+// sightings is what the checks ask of all connections, seen in one go.
+type sightings struct {
+	rules    []observed // of Snapshot.Rules(), same order
+	rejected []int32    // indexes of rejected connections
+	strays   []stray    // accepted ones that the groups do not admit, of each kind one at least
+}
+
+// stray is a visit at an interface.
+type stray struct {
+	iface int32
+	visit visit
+}
+
+// observe looks at every connection. Several goroutines take a part each; what they saw
+// joins in order.
+func observe(res *engine.Result) *sightings {
+	type part struct {
+		bySignature []observed
+		sightings
+	}
+	parts := make([]part, runtime.GOMAXPROCS(0))
+	n := res.Connections.Len()
+	parallel(len(parts), func(k int) {
+		p := &parts[k]
+		p.bySignature = make([]observed, len(res.Signatures))
+		known := make(map[stray]bool)
+		for i, c := range res.Connections.Range(k*n/len(parts), (k+1)*n/len(parts)) {
+			if c.Action == flow.Reject {
+				p.rejected = append(p.rejected, int32(i))
+			}
+			if c.Action != flow.Accept {
+				continue
+			}
+			p.bySignature[c.Signature].add(c)
+			if c.GroupVerdict == policy.Denied && !c.Carried {
+				x := stray{c.Interface, visit{c.Direction, c.Proto, c.Port, max(c.Port, c.PortHi), outside(res.Snapshot, c.Remote), !c.Certain}}
+				if !known[x] {
+					known[x] = true
+					p.strays = append(p.strays, x)
+				}
+			}
 		}
-		s := &res.Signatures[c.Signature]
-		for _, ids := range [2][]int32{s.Hits, s.Possible} {
-			for _, id := range ids {
-				if int(id) < len(out) {
-					out[id].add(c)
+	})
+	out := &sightings{rules: make([]observed, len(res.Snapshot.Rules()))}
+	for k := range parts {
+		p := &parts[k]
+		out.rejected, out.strays = append(out.rejected, p.rejected...), append(out.strays, p.strays...)
+		for i := range p.bySignature {
+			if p.bySignature[i].connections == 0 {
+				continue
+			}
+			s := &res.Signatures[i]
+			for _, ids := range [2][]int32{s.Hits, s.Possible} {
+				for _, id := range ids {
+					if int(id) < len(out.rules) {
+						out.rules[id].join(&p.bySignature[i])
+					}
 				}
 			}
 		}
 	}
 	return out
+}
+
+// join adds what x saw.
+func (o *observed) join(x *observed) {
+	o.connections += x.connections
+	o.v4.join(&x.v4)
+	o.v6.join(&x.v6)
+	for family := range o.answered {
+		o.answered[family].join(&x.answered[family])
+	}
+	for _, s := range x.services {
+		o.addService(s)
+	}
+}
+
+func (h *addrHull) join(x *addrHull) {
+	if x.seen {
+		h.add(netset.Addrs{First: x.min, Last: x.max})
+	}
 }
 
 func (o *observed) add(c *engine.Connection) {
@@ -58,13 +125,17 @@ func (o *observed) add(c *engine.Connection) {
 	if c.Answered {
 		o.answered[family].add(peers)
 	}
+	o.addService(protoHull{c.Proto, c.Port, c.PortHi})
+}
+
+func (o *observed) addService(s protoHull) {
 	for i := range o.services {
-		if p := &o.services[i]; p.proto == c.Proto {
-			p.lo, p.hi = min(p.lo, c.Port), max(p.hi, c.PortHi)
+		if p := &o.services[i]; p.proto == s.proto {
+			p.lo, p.hi = min(p.lo, s.lo), max(p.hi, s.hi)
 			return
 		}
 	}
-	o.services = append(o.services, protoHull{c.Proto, c.Port, c.PortHi})
+	o.services = append(o.services, s)
 	slices.SortFunc(o.services, func(a, b protoHull) int { return int(a.proto) - int(b.proto) })
 }
 

@@ -34,13 +34,9 @@ type beyond struct {
 // Members and entries are those of the snapshot: whoever was one when the log was
 // written, or came through a load balancer that keeps its clients' addresses, may have
 // been let in by this rule. Then its hits are not all of its use.
-func outgrown(res *engine.Result, cov *ruleCoverage) []beyond {
+func outgrown(res *engine.Result, cov *ruleCoverage, visits map[int32][]visit) []beyond {
 	rules := res.Snapshot.Rules()
 	out := make([]beyond, len(rules))
-	if !slices.ContainsFunc(rules, refers) {
-		return out
-	}
-	visits := unexplained(res)
 	for i, r := range rules {
 		if !refers(r) {
 			continue
@@ -57,8 +53,12 @@ func outgrown(res *engine.Result, cov *ruleCoverage) []beyond {
 	return out
 }
 
-// unexplained returns the visits at each interface.
-func unexplained(res *engine.Result) map[int32][]visit {
+// unexplained returns the visits at each interface, of which strays are some; nil if no rule
+// has a group or list as its peer.
+func unexplained(res *engine.Result, strays []stray) map[int32][]visit {
+	if !slices.ContainsFunc(res.Snapshot.Rules(), refers) {
+		return nil
+	}
 	out := make(map[int32][]visit)
 	seen := make(map[int32]map[visit]bool)
 	add := func(f int32, v visit) {
@@ -70,15 +70,20 @@ func unexplained(res *engine.Result) map[int32][]visit {
 			out[f] = append(out[f], v)
 		}
 	}
-	for _, c := range res.Connections.All() {
-		if c.Action == flow.Accept && c.GroupVerdict == policy.Denied && !c.Carried {
-			add(c.Interface, visit{c.Direction, c.Proto, c.Port, max(c.Port, c.PortHi), outside(res.Snapshot, c.Remote), !c.Certain})
-		}
+	for _, s := range strays {
+		add(s.iface, s.visit)
 	}
 	// That the rules make a reading impossible is no proof where they name groups.
 	index := make(map[string]int32)
 	for i := range res.Snapshot.Interfaces {
 		index[res.Snapshot.Interfaces[i].ID] = int32(i)
+	}
+	names := make([]int32, len(res.Store.Interfaces()))
+	for i, id := range res.Store.Interfaces() {
+		names[i] = -1
+		if f, ok := index[id]; ok {
+			names[i] = f
+		}
 	}
 	var row store.Row
 	var readings []orient.Reading
@@ -86,7 +91,7 @@ func unexplained(res *engine.Result) map[int32][]visit {
 		if o.Method != orient.ByRules {
 			continue
 		}
-		res.Store.Row(k, &row)
+		res.Store.Head(k, &row) // readings rest on nothing else
 		looks := flow.DirectionUnknown
 		switch row.Client {
 		case store.RemoteClient:
@@ -96,8 +101,8 @@ func unexplained(res *engine.Result) map[int32][]visit {
 		default:
 			looks = o.Opener.Reverse() // neither end looks like the client: pings, equal ports
 		}
-		f, known := index[res.Store.Interfaces()[row.Interface]]
-		if row.Action != flow.Accept || looks == flow.DirectionUnknown || looks == o.Opener || !known {
+		f := names[row.Interface]
+		if row.Action != flow.Accept || looks == flow.DirectionUnknown || looks == o.Opener || f < 0 {
 			continue
 		}
 		readings = orient.Readings(readings[:0], &row, orient.Opinion{Opener: looks, Method: orient.ByRules})

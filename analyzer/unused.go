@@ -1,6 +1,7 @@
 package analyzer
 
 import (
+	"iter"
 	"slices"
 
 	"github.com/sgadvise/sgadvise/engine"
@@ -33,10 +34,10 @@ a day after removal.`,
 			v := &p.Verdicts[i]
 			return v.Verdict == Unused && v.Rule.Action == policy.Allow && !isACL(p.Snapshot, v.Rule.Ref.Owner)
 		}
-		stopped := p.countTouching(ofGroup, func(c *engine.Connection) bool { return c.Action == flow.Reject && c.Verdict == policy.Allowed })
+		stopped := p.countTouching(ofGroup, p.rejected(), func(c *engine.Connection) bool { return c.Verdict == policy.Allowed })
 		intra := p.wonBy(p.implicit(isIntra))
-		between := p.countTouching(ofGroup, func(c *engine.Connection) bool { return c.Action == flow.Accept && intra[c.Signature].hit })
-		perhaps := p.countTouching(ofGroup, func(c *engine.Connection) bool { return c.Action == flow.Accept && intra[c.Signature].possible })
+		between := p.countTouching(ofGroup, p.accepted(slices.ContainsFunc(intra, func(w won) bool { return w.hit })), func(c *engine.Connection) bool { return intra[c.Signature].hit })
+		perhaps := p.countTouching(ofGroup, p.accepted(slices.ContainsFunc(intra, func(w won) bool { return w.possible })), func(c *engine.Connection) bool { return intra[c.Signature].possible })
 		var out []Finding
 		for i := range p.Verdicts {
 			v := &p.Verdicts[i]
@@ -64,9 +65,34 @@ a day after removal.`,
 	},
 }
 
-// countTouching counts, for each rule that of picks, the connections that pick wants and
-// that the rule matches where it is in force.
-func (p *Pass) countTouching(of func(rule int) bool, pick func(*engine.Connection) bool) map[int]int {
+// rejected ranges over the rejected connections.
+func (p *Pass) rejected() iter.Seq[*engine.Connection] {
+	return func(yield func(*engine.Connection) bool) {
+		for _, i := range p.seen.rejected {
+			if c := p.Result.Connections.At(int(i)); !yield(&c) {
+				return
+			}
+		}
+	}
+}
+
+// accepted ranges over the accepted connections, over none if none of them is asked for.
+func (p *Pass) accepted(any bool) iter.Seq[*engine.Connection] {
+	return func(yield func(*engine.Connection) bool) {
+		if !any {
+			return
+		}
+		for _, c := range p.Result.Connections.All() {
+			if c.Action == flow.Accept && !yield(c) {
+				return
+			}
+		}
+	}
+}
+
+// countTouching counts, for each rule that of picks, those of connections that pick wants
+// and that the rule matches where it is in force.
+func (p *Pass) countTouching(of func(rule int) bool, connections iter.Seq[*engine.Connection], pick func(*engine.Connection) bool) map[int]int {
 	out := make(map[int]int)
 	var rules []int
 	for i := range p.Snapshot.Rules() {
@@ -77,7 +103,7 @@ func (p *Pass) countTouching(of func(rule int) bool, pick func(*engine.Connectio
 	if len(rules) == 0 {
 		return out
 	}
-	for _, c := range p.Result.Connections.All() {
+	for c := range connections {
 		if !pick(c) {
 			continue
 		}

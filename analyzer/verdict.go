@@ -34,11 +34,11 @@ type RuleVerdict struct {
 }
 
 // verdicts judges every rule of res.Usage. The first verdict that fits holds.
-func verdicts(res *engine.Result, ev *Evidence, cov *ruleCoverage) []RuleVerdict {
+func verdicts(res *engine.Result, ev *Evidence, cov *ruleCoverage, visits map[int32][]visit) []RuleVerdict {
 	rules := res.Snapshot.Rules()
-	past := outgrown(res, cov)
-	out := make([]RuleVerdict, 0, len(res.Usage))
-	for i := range res.Usage {
+	past := outgrown(res, cov, visits)
+	out := make([]RuleVerdict, len(res.Usage))
+	parallel(len(out), func(i int) {
 		v := RuleVerdict{Usage: res.Usage[i]}
 		if i < len(rules) {
 			v.Rule = rules[i]
@@ -73,8 +73,8 @@ func verdicts(res *engine.Result, ev *Evidence, cov *ruleCoverage) []RuleVerdict
 				v.Verdict, v.Reason = Unused, "nothing that was logged fell through to it"
 			}
 		}
-		out = append(out, v)
-	}
+		out[i] = v
+	})
 	return out
 }
 

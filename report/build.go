@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/sgadvise/sgadvise/analyzer"
@@ -52,13 +53,15 @@ func Build(in Input) *Report {
 		Orientation: buildOrientation(&res.Orientation),
 		Coverage:    buildCoverage(res, a.Evidence),
 		Groups:      buildGroups(res.Snapshot, a.Plan),
-		Rules:       buildRules(a.Verdicts),
 		Checks:      analyzer.CheckNames(),
-		Findings:    buildFindings(a.Findings),
 		Plan:        buildPlan(a),
 		Undecided:   buildUndecided(res.Undecided),
-		RollUp:      buildRollUp(res, a.Plan),
 	}
+	var wg sync.WaitGroup
+	wg.Go(func() { r.Rules = buildRules(a.Verdicts) })
+	wg.Go(func() { r.RollUp = buildRollUp(res, a.Plan) })
+	r.Findings = buildFindings(a.Findings)
+	wg.Wait()
 	if r.Options.FailOn == "" {
 		r.Options.FailOn = "none"
 	}
@@ -264,11 +267,13 @@ func buildGroups(s *policy.Snapshot, p *plan.Plan) []Group {
 }
 
 func buildRules(verdicts []analyzer.RuleVerdict) []Rule {
-	sorted := slices.Clone(verdicts)
-	slices.SortFunc(sorted, func(a, b analyzer.RuleVerdict) int { return a.Rule.Ref.Compare(b.Rule.Ref) })
+	sorted := make([]*analyzer.RuleVerdict, len(verdicts))
+	for i := range verdicts {
+		sorted[i] = &verdicts[i]
+	}
+	slices.SortFunc(sorted, func(a, b *analyzer.RuleVerdict) int { return a.Rule.Ref.Compare(b.Rule.Ref) })
 	out := make([]Rule, 0, len(sorted))
-	for i := range sorted {
-		v := &sorted[i]
+	for _, v := range sorted {
 		x, u := v.Rule, &v.Usage
 		out = append(out, Rule{
 			Ref: x.Ref.String(), Group: x.Ref.Owner, Rule: x.Ref.Rule,
@@ -326,17 +331,23 @@ func refTexts(refs []policy.Ref) []string {
 }
 
 func buildFindings(fs []analyzer.Finding) []Finding {
-	sorted := slices.Clone(fs)
-	slices.SortStableFunc(sorted, func(a, b analyzer.Finding) int {
+	sorted := make([]*analyzer.Finding, len(fs))
+	for i := range fs {
+		sorted[i] = &fs[i]
+	}
+	order := func(a, b *analyzer.Finding) int {
 		return cmp.Or(
 			cmp.Compare(slices.Index(analyzer.Severities, a.Severity), slices.Index(analyzer.Severities, b.Severity)),
 			strings.Compare(a.Check, b.Check), a.Subject.Compare(b.Subject), strings.Compare(a.ID, b.ID))
-	})
-	var out []Finding
-	for i := range sorted {
-		f := &sorted[i]
+	}
+	if !slices.IsSortedFunc(sorted, order) { // the analysis has them in this order
+		slices.SortStableFunc(sorted, order)
+	}
+	out := make([]Finding, 0, len(sorted))
+	for _, f := range sorted {
 		x := Finding{ID: f.ID, Check: f.Check, Severity: string(f.Severity), Confidence: string(f.Confidence),
 			Ref: Optional(refText(f.Subject)), Message: f.Message, Related: refTexts(f.Related), Controls: f.Controls}
+		x.Facts = make([]Fact, 0, len(f.Facts))
 		for _, fact := range f.Facts {
 			x.Facts = append(x.Facts, Fact(fact))
 		}

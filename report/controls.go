@@ -106,9 +106,15 @@ func (a *auditor) assess(f *control.Framework, c *control.Control) ControlEviden
 	}
 	counted, suppressed := map[string]int{}, map[string]int{}
 	var refs, set []string
-	for i := range a.r.Findings {
+	byCheck := func(i int) bool {
+		return slices.ContainsFunc(c.By, func(e control.Evidence) bool { return e.Check == a.r.Findings[i].Check })
+	}
+	for i, last := 0, false; i < len(a.r.Findings); i++ {
 		x := &a.r.Findings[i]
-		if !a.against(f, c, x) {
+		if i == 0 || x.Check != a.r.Findings[i-1].Check { // they are in the order of checks, mostly
+			last = byCheck(i)
+		}
+		if !last || !a.against(f, c, x) {
 			continue
 		}
 		if x.Suppressed != nil {

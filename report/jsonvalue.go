@@ -46,13 +46,29 @@ var (
 
 // newEncoder returns the encoder of t. What reports seldom hold is left to the library.
 func newEncoder(t reflect.Type) encoder {
-	if t.Implements(marshaler) {
+	switch {
+	case t == reflect.TypeFor[Optional](): // there are many
+		return func(b []byte, v reflect.Value, _ int) ([]byte, error) {
+			if v.Len() == 0 {
+				return append(b, "null"...), nil
+			}
+			return appendText(b, v.String())
+		}
+	case t.Implements(marshaler):
 		return appendMarshaled
 	}
 	if p := reflect.PointerTo(t); p.Implements(marshaler) || p.Implements(textMarshaler) || t == reflect.TypeFor[json.Number]() {
 		return appendLibrary
 	}
 	switch t.Kind() {
+	case reflect.Pointer:
+		element := encoderOf(t.Elem())
+		return func(b []byte, v reflect.Value, depth int) ([]byte, error) {
+			if v.IsNil() {
+				return append(b, "null"...), nil
+			}
+			return element(b, v.Elem(), depth)
+		}
 	case reflect.String:
 		return func(b []byte, v reflect.Value, _ int) ([]byte, error) { return appendText(b, v.String()) }
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:

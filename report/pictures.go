@@ -123,13 +123,13 @@ func (r *Report) addPictures(in Input) {
 	wg.Go(func() { all = digest.Days(res, in.Analysis.Evidence.From, in.Analysis.Evidence.To) })
 	wg.Go(func() { flows = buildFlows(digest.Flows(res)) })
 	wg.Go(func() { spaces = buildSpaces(res, in.Analysis, index) })
+	r.Details = buildDetails(res, chosenRules(r, index, func(i int) bool { return res.Usage[i].Hits > 0 }))
 	wg.Wait()
 	for i, days := range all {
 		if at, ok := slices.BinarySearchFunc(r.Rules, res.Rules[i].Ref.String(), func(x Rule, ref string) int { return strings.Compare(x.Ref, ref) }); ok {
 			r.Rules[at].Daily = days
 		}
 	}
-	r.Details = buildDetails(res, chosenRules(r, index, func(i int) bool { return res.Usage[i].Hits > 0 }))
 	r.Pictures = &Pictures{
 		Tradeoff: buildTradeoff(in.Analysis.Plan),
 		Flows:    flows,

@@ -162,6 +162,8 @@ type parties struct {
 	interfaces []int32 // of Snapshot.Interfaces
 	addresses  map[flow.Addr]int32
 	blocks     map[netip.Prefix]int32
+	public     bool  // some of addresses are public
+	internet   int32 // 1 + what stands for it; 0: nothing yet
 }
 
 func newParties(s *policy.Snapshot) *parties {
@@ -184,6 +186,7 @@ func newParties(s *policy.Snapshot) *parties {
 		p.interfaces = append(p.interfaces, id)
 		for _, a := range f.Addresses {
 			p.addresses[flow.AddrFrom(a)] = id
+			p.public = p.public || !private(a)
 		}
 	}
 	return p
@@ -199,12 +202,18 @@ func (p *parties) id(name string) int32 {
 }
 
 func (p *parties) of(a netset.Addrs) int32 {
-	if id, ok := p.addresses[a.First]; ok && a.First == a.Last {
-		return id
-	}
 	addr := a.First.Netip()
-	if !private(addr) {
-		return p.id(Internet)
+	open := !private(addr)
+	if p.public || !open {
+		if id, ok := p.addresses[a.First]; ok && a.First == a.Last {
+			return id
+		}
+	}
+	if open {
+		if p.internet == 0 {
+			p.internet = 1 + p.id(Internet)
+		}
+		return p.internet - 1
 	}
 	bits := 16
 	if addr.Is6() {

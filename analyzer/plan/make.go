@@ -30,7 +30,15 @@ type Input struct {
 	Evidence []RuleEvidence
 	// Held says for rules that no edit may touch why: somebody wants them as they are.
 	Held map[policy.Ref]string
+	// Measured is what [Measure] says of Result.Snapshot; nil: Make asks.
+	Measured *Measured
 }
+
+// Measured is how much the rules of a snapshot admit.
+type Measured struct{ exposedSizes }
+
+// Measure measures s, as [Make] does. It takes long, and needs no evidence.
+func Measure(s *policy.Snapshot) *Measured { return &Measured{exposed(s)} }
 
 // RuleEvidence says what the evidence for one rule is good for. The zero value: nothing.
 type RuleEvidence struct {
@@ -56,7 +64,10 @@ const maxRounds = 64
 // cover for each rule that may be narrowed.
 func Make(ctx context.Context, in Input) (*Plan, error) {
 	out := &Plan{Mode: in.Mode, Planned: in.Result.Snapshot}
-	before := exposed(in.Result.Snapshot)
+	if in.Measured == nil {
+		in.Measured = Measure(in.Result.Snapshot)
+	}
+	before := in.Measured.exposedSizes
 	out.Exposure = before.to(before)
 	if in.Mode == ModeNone {
 		return out, nil

@@ -2,12 +2,9 @@ package store
 
 import (
 	"cmp"
-	"math"
-	"math/bits"
 	"runtime"
 	"slices"
 	"sync"
-	"sync/atomic"
 
 	"github.com/sgadvise/sgadvise/ingest/flow"
 )
@@ -86,50 +83,75 @@ func (t *Tally) finishEras(c *Connections, ranks []uint32) {
 }
 
 // finishRows orders the rows where they are, so that they are never held twice, and hands
-// them over to c. It first moves each to the rows of its interface; those are then sorted
-// on their own, in the cache.
+// them over to c. It moves each to the rows of its interface; those are then sorted on their
+// own, in the cache, while the rows of the next ones are moved.
 func (t *Tally) finishRows(c *Connections, ranks []uint32) {
-	numNarrow, numWide := t.foldRows()
+	t.foldRows()
 	c.roll = t.roll
 	c.roll.levels = rankLevels(t.roll.levels, ranks)
 	c.mem, c.narrow, c.wide = t.narrow.mem, t.narrow.all, t.wide.all
-	c.len = int(numNarrow) + int(numWide)
-	for i := range numNarrow {
-		r := c.narrow.at(i)
-		r.ends = uint64(ranks[r.iface()])<<32 | r.ends&(1<<32-1)
-	}
-	for i := range numWide {
-		r := c.wide.at(i)
+	n, workers := len(c.interfaces), max(1, t.cfg.Workers)
+	narrow := survey(&c.narrow, t.narrow.next, n, workers, func(r *narrowRow, s *census) {
+		if r.kind == 0 {
+			s.starts[n+1]++
+			return
+		}
+		rank := ranks[r.iface()]
+		r.ends = uint64(rank)<<32 | r.ends&(1<<32-1)
+		s.saw(c.interfaceOf(rank), uint64(r.records), int64(r.firstSec), int64(r.lastSec))
+	})
+	wide := survey(&c.wide, t.wide.next, n, workers, func(r *wideRow, s *census) {
+		if r.kind == 0 {
+			s.starts[n+1]++
+			return
+		}
 		r.iface = ranks[r.iface]
-	}
-	n := len(c.interfaces)
-	narrowStarts := deal(&c.narrow, numNarrow, n, func(r *narrowRow) uint32 { return c.interfaceOf(r.iface()) })
-	wideStarts := deal(&c.wide, numWide, n, func(r *wideRow) uint32 { return c.interfaceOf(r.iface) })
-
+		s.saw(c.interfaceOf(r.iface), r.records, r.first, r.last)
+	})
 	c.starts = make([]int, n+1)
 	for i := range c.starts {
-		c.starts[i] = int(narrowStarts[i]) + int(wideStarts[i])
+		c.starts[i] = int(narrow.starts[i]) + int(wide.starts[i])
 	}
-	var rank atomic.Int64
+	if c.len = c.starts[n]; c.len > 0 {
+		c.from, c.to = min(narrow.from, wide.from), max(narrow.to, wide.to)
+		c.records = saturatingAdd(narrow.records, wide.records)
+	}
+	if wide.starts[n] > 0 {
+		c.isWide = make([]uint64, (c.len+63)/64)
+	}
+
+	ready := make(chan int, n)
+	sortReady := func() {
+		var s sorter
+		for r := range ready {
+			s.sortNarrow(&c.narrow, narrow.starts[r], narrow.starts[r+1])
+			s.sortWide(&c.wide, wide.starts[r], wide.starts[r+1])
+			c.mergeForms(r, narrow.starts, wide.starts)
+		}
+	}
 	var wg sync.WaitGroup
-	for range min(max(1, t.cfg.Workers), n) {
-		wg.Go(func() {
-			var s sorter
-			for {
-				r := int(rank.Add(1) - 1)
-				if r >= n {
-					return
-				}
-				s.sortNarrow(&c.narrow, narrowStarts[r], narrowStarts[r+1])
-				s.sortWide(&c.wide, wideStarts[r], wideStarts[r+1])
-			}
-		})
+	for range min(workers, n) - 1 {
+		wg.Go(sortReady)
 	}
+	deal(&c.wide, wide.starts, func(r *wideRow) int {
+		if r.kind == 0 {
+			return n
+		}
+		return int(c.interfaceOf(r.iface))
+	}, func(int) {})
+	deal(&c.narrow, narrow.starts, func(r *narrowRow) int {
+		if r.kind == 0 {
+			return n
+		}
+		return int(c.interfaceOf(r.iface()))
+	}, func(r int) { ready <- r })
+	close(ready)
+	sortReady()
 	wg.Wait()
-	if numWide > 0 {
-		c.mergeForms(narrowStarts, wideStarts)
-	}
-	c.sumUp(numNarrow, numWide)
+	c.countWide()
+	t.narrow.truncate(narrow.starts[n])
+	t.wide.truncate(wide.starts[n])
+	c.narrow, c.wide = t.narrow.all, t.wide.all
 	runtime.KeepAlive(t)
 }
 
@@ -149,73 +171,4 @@ func compact[T any](t *table[T], isFree func(*T) bool) uint32 {
 	}
 	t.truncate(n)
 	return n
-}
-
-// deal brings n rows into order of their rank, which is below ranks, by exchanging them.
-// It returns where the rows of each rank begin.
-func deal[T any](all *rows[T], n uint32, ranks int, rank func(*T) uint32) (starts []uint32) {
-	starts = make([]uint32, ranks+1)
-	for i := range n {
-		starts[rank(all.at(i))+1]++
-	}
-	for r := range ranks {
-		starts[r+1] += starts[r]
-	}
-	next := slices.Clone(starts)
-	for r := range uint32(ranks) {
-		for next[r] < starts[r+1] {
-			row := all.at(next[r])
-			if to := rank(row); to != r {
-				other := all.at(next[to])
-				*row, *other = *other, *row
-				next[to]++
-			} else {
-				next[r]++
-			}
-		}
-	}
-	return starts
-}
-
-// mergeForms notes which rows of the common order are wide.
-func (c *Connections) mergeForms(narrowStarts, wideStarts []uint32) {
-	c.isWide = make([]uint64, (c.len+63)/64)
-	for r := range c.interfaces {
-		n, w := narrowStarts[r], wideStarts[r]
-		for w < wideStarts[r+1] {
-			if n < narrowStarts[r+1] {
-				if key := c.narrow.at(n).key(); key.compare(&c.wide.at(w).wideKey) < 0 {
-					n++
-					continue
-				}
-			}
-			i := n + w
-			c.isWide[i/64] |= 1 << (i % 64)
-			w++
-		}
-	}
-	c.wideBefore = make([]uint32, len(c.isWide))
-	before := uint32(0)
-	for i, word := range c.isWide {
-		c.wideBefore[i] = before
-		before += uint32(bits.OnesCount64(word))
-	}
-}
-
-// sumUp sets what c says of all rows together.
-func (c *Connections) sumUp(numNarrow, numWide uint32) {
-	if c.len == 0 {
-		return
-	}
-	c.from, c.to = math.MaxInt64, math.MinInt64
-	for i := range numNarrow {
-		r := c.narrow.at(i)
-		c.from, c.to = min(c.from, int64(r.firstSec)), max(c.to, int64(r.lastSec))
-		c.records += uint64(r.records)
-	}
-	for i := range numWide {
-		r := c.wide.at(i)
-		c.from, c.to = min(c.from, r.first), max(c.to, r.last)
-		c.records = saturatingAdd(c.records, r.records)
-	}
 }

@@ -180,11 +180,14 @@ func (t *Tally) overfull() bool {
 }
 
 // foldRows folds the rows as far as they ask for, and returns how many there are then of
-// each form. The index is of no use afterwards.
+// each form, some of which may be free if it folds nothing. The index is of no use afterwards.
 func (t *Tally) foldRows() (numNarrow, numWide uint32) {
+	if t.roll.limit == 0 || t.roll.levels == nil && uint64(t.narrow.next)+uint64(t.wide.next) <= uint64(t.roll.limit) {
+		return t.narrow.next, t.wide.next
+	}
 	numNarrow, numWide = compact(t.narrow, narrowIsFree), compact(t.wide, wideIsFree)
 	n := int(numNarrow) + int(numWide)
-	if t.roll.limit == 0 || t.roll.levels == nil && n <= t.roll.limit {
+	if t.roll.levels == nil && n <= t.roll.limit {
 		return numNarrow, numWide
 	}
 	scratch := newArena()

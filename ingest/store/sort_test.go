@@ -77,15 +77,31 @@ func TestRowsAreMovedWhereTheyAre(t *testing.T) {
 		}
 
 		const ranks = 7
-		rank := func(v *uint64) uint32 { return uint32(*v % (ranks - 1)) } // the last has none
-		starts := deal(&tab.all, left, ranks, rank)
+		rank := func(v *uint64) int { return int(*v % (ranks - 1)) } // the last has none
+		sum := survey(&tab.all, left, ranks, 1+n%3, func(v *uint64, s *census) { s.saw(uint32(rank(v)), 1, int64(*v), int64(*v)) })
+		if len(want) > 0 && (sum.records != uint64(len(want)) || sum.from != int64(want[0]) || sum.to != int64(want[len(want)-1])) {
+			t.Fatalf("%d rows: surveyed as %+v", n, sum)
+		}
+		starts := sum.starts
+		var done []int
+		deal(&tab.all, starts, rank, func(r int) {
+			for i := starts[r]; i < starts[r+1]; i++ {
+				if rank(tab.all.at(i)) != r {
+					t.Fatalf("rank %d is done and has another's row", r)
+				}
+			}
+			done = append(done, r)
+		})
+		if !slices.Equal(done, []int{0, 1, 2, 3, 4, 5, 6}) {
+			t.Fatalf("done with %v", done)
+		}
 		got = valuesOf(&tab.all, left)
 		if !slices.IsSortedFunc(got, func(a, b uint64) int { return cmp.Compare(rank(&a), rank(&b)) }) {
 			t.Fatalf("%d rows are not dealt out", n)
 		}
 		for r := range ranks {
 			for _, v := range got[starts[r]:starts[r+1]] {
-				if int(rank(&v)) != r {
+				if rank(&v) != r {
 					t.Fatalf("rank %d has a row of rank %d", r, rank(&v))
 				}
 			}

@@ -185,8 +185,9 @@ func (w *TallyWorker) begin() {
 
 // end ends what begin began.
 func (w *TallyWorker) end() {
+	full := w.t.overfull()
 	w.t.gate.RUnlock()
-	if w.t.overfull() {
+	if full {
 		w.t.rollUp()
 	}
 }

@@ -268,16 +268,24 @@ func (c *columns) iface(name []byte) uint32 {
 		return c.index(c.intern(name))
 	}
 	v := (*[recentSize]byte)(name)
-	front, middle, back := binary.LittleEndian.Uint64(v[:]), binary.LittleEndian.Uint64(v[8:]), binary.LittleEndian.Uint64(v[recentSize-8:])
-	slot := &c.recent[back*0x9e3779b97f4a7c15>>54]
+	n := recentName{binary.LittleEndian.Uint64(v[:]), binary.LittleEndian.Uint64(v[8:]), binary.LittleEndian.Uint64(v[recentSize-8:]), 0}
+	slot := c.slot(n.back)
 	for i := range slot {
-		if s := &slot[i]; s.back == back && s.middle == middle && s.front == front && back != 0 {
-			return s.index
+		if slot[i].is(n) {
+			return slot[i].index
 		}
 	}
-	slot[1] = slot[0]
-	slot[0] = recentName{front, middle, back, c.index(c.intern(v[:]))}
-	return slot[0].index
+	n.index = c.index(c.intern(v[:]))
+	slot[1], slot[0] = slot[0], n
+	return n.index
+}
+
+// slot returns where a name that ends so is, if it was met lately.
+func (c *columns) slot(back uint64) *[2]recentName { return &c.recent[back*0x9e3779b97f4a7c15>>54] }
+
+// is reports whether r and o are the same name.
+func (r *recentName) is(o recentName) bool {
+	return r.back == o.back && r.middle == o.middle && r.front == o.front && o.back != 0
 }
 
 // intern returns the interned name.

@@ -4,9 +4,9 @@ import (
 	"github.com/sgadvise/sgadvise/ingest/flow"
 )
 
-// read reads the columns of the n lines found last to rows of c, from row c.n on, all but the
-// interface. Of lines that are odd, or turn out to be, it does not matter what becomes; of
-// those with other addresses than IPv4 the addresses are left to read6.
+// read reads the columns of the n lines found last to rows of c, from row c.n on. Of lines
+// that are odd, or turn out to be, it does not matter what becomes; of those with other
+// addresses than IPv4 what remains is left to read6.
 func (s *scan) read(in shape, c *columns, n int) {
 	s.checkWords(in, n)
 	s.readPorts(in, c, n)
@@ -25,6 +25,7 @@ func (s *scan) read(in shape, c *columns, n int) {
 	if c.has&hasDirection != 0 {
 		s.readDirections(in, c.rows.direction[c.n:][:n])
 	}
+	s.readNames(in, c, n) // last, since a name that was read is known from then on
 }
 
 // letters returns a short text as the lowest bytes of a word.
@@ -35,12 +36,12 @@ func letters(text string) (w uint64) {
 	return w
 }
 
-// short returns the value text[lo:hi] like letters if it has the given size, less than 8, else 0.
-func (s *scan) short(lo, hi, size uint) uint64 {
+// short returns the value w[lo:hi] like letters if it has the given size, less than 8, else 0.
+func (w *window) short(lo, hi, size uint) uint64 {
 	if hi-lo != size {
 		return 0
 	}
-	return s.word(lo) & (1<<(8*size) - 1)
+	return w.word(lo) & (1<<(8*size) - 1)
 }
 
 // bit returns 1 if the condition holds, else 0.
@@ -54,7 +55,7 @@ func bit(condition bool) uint64 {
 // checkWords checks the columns of which plain lines all have the same value, and those of
 // which they have any.
 func (s *scan) checkWords(in shape, n int) {
-	starts := s.starts[:n]
+	text, starts := s.text, s.starts[:n]
 	for _, c := range in.passed {
 		at := in.of(c)
 		for i, start := range starts {
@@ -66,36 +67,37 @@ func (s *scan) checkWords(in shape, n int) {
 		at := in.of(in.version)
 		for i, start := range starts {
 			lo, hi := s.span(start + at)
-			s.odd[i] |= s.short(lo, hi, 1) ^ '2'
+			s.odd[i] |= text.short(lo, hi, 1) ^ '2'
 		}
 	}
 	if in.status >= 0 {
 		at, ok := in.of(in.status), letters("OK")
 		for i, start := range starts {
 			lo, hi := s.span(start + at)
-			s.odd[i] |= s.short(lo, hi, 2) ^ ok
+			s.odd[i] |= text.short(lo, hi, 2) ^ ok
 		}
 	}
 	if in.typ >= 0 {
 		at, v4 := in.of(in.typ), letters("IPv4")
 		for i, start := range starts {
 			lo, hi := s.span(start + at)
-			s.odd4[i] |= s.short(lo, hi, 4) ^ v4
+			s.odd4[i] |= text.short(lo, hi, 4) ^ v4
 		}
 	}
 }
 
 func (s *scan) readPorts(in shape, c *columns, n int) {
+	text := s.text
 	srcAt, dstAt, protoAt := in.of(in.srcPort), in.of(in.dstPort), in.of(in.proto)
 	src, dst, proto := c.rows.srcPort[c.n:][:n], c.rows.dstPort[c.n:][:n], c.rows.proto[c.n:][:n]
 	for i, start := range s.starts[:n] {
 		lo, hi := s.span(start + srcAt)
-		x, wrong := digits(s.word(hi-8), hi-lo)
+		x, wrong := digits(text.word(hi-8), hi-lo)
 		lo, hi = s.span(start + dstAt)
-		y, bad := digits(s.word(hi-8), hi-lo)
+		y, bad := digits(text.word(hi-8), hi-lo)
 		wrong |= bad | (x|y)>>16
 		lo, hi = s.span(start + protoAt)
-		p, bad := digits(s.word(hi-8), hi-lo)
+		p, bad := digits(text.word(hi-8), hi-lo)
 		s.odd[i] |= wrong | bad | p>>8
 		if !flow.Proto(p).HasPorts() {
 			x, y = 0, 0
@@ -107,17 +109,18 @@ func (s *scan) readPorts(in shape, c *columns, n int) {
 // readTimes reads the times, which nearly all have ten digits and begin with the same two
 // for years.
 func (s *scan) readTimes(in shape, c *columns, n int) {
+	text := s.text
 	startAt, endAt := in.of(in.start), in.of(in.end)
 	starts, ends := c.rows.start[c.n:][:n], c.rows.end[c.n:][:n]
 	front, base := uint16(0), uint64(0) // the two digits, and what they stand for
 	read := func(lo, hi uint) (v, wrong uint64) {
-		if hi-lo == 10 && uint16(s.half(lo)) == front {
-			v, wrong = digits(s.word(hi-8), 8)
+		if hi-lo == 10 && uint16(text.half(lo)) == front {
+			v, wrong = digits(text.word(hi-8), 8)
 			return base + v, wrong
 		}
-		v, wrong = s.number(lo, hi)
+		v, wrong = text.number(lo, hi)
 		if hi-lo == 10 && wrong == 0 {
-			front, base = uint16(s.half(lo)), v/1e8*1e8
+			front, base = uint16(text.half(lo)), v/1e8*1e8
 		}
 		return v, wrong
 	}
@@ -135,22 +138,22 @@ func (s *scan) readCount(in shape, c column, values []uint64) {
 		clear(values)
 		return
 	}
-	at := in.of(c)
+	text, at := s.text, in.of(c)
 	for i, start := range s.starts[:len(values)] {
 		lo, hi := s.span(start + at)
-		v, wrong := s.number(lo, hi)
+		v, wrong := text.number(lo, hi)
 		s.odd[i] |= wrong
 		values[i] = v
 	}
 }
 
 func (s *scan) readActions(in shape, c *columns, n int) {
-	at, accept, reject := in.of(in.action), letters("ACCEPT"), letters("REJECT")
+	text, at, accept, reject := s.text, in.of(in.action), letters("ACCEPT"), letters("REJECT")
 	actions, status := c.rows.action[c.n:][:n], c.rows.status[c.n:][:n]
 	for i, start := range s.starts[:n] {
 		lo, hi := s.span(start + at)
 		actions[i], status[i] = flow.Accept, flow.StatusOK
-		if v := s.short(lo, hi, 6); v != accept {
+		if v := text.short(lo, hi, 6); v != accept {
 			actions[i] = flow.Reject
 			s.odd[i] |= v ^ reject
 		}
@@ -162,10 +165,10 @@ func (s *scan) readFlags(in shape, flags []flow.TCPFlags) {
 		clear(flags)
 		return
 	}
-	at := in.of(in.flags)
+	text, at := s.text, in.of(in.flags)
 	for i, start := range s.starts[:len(flags)] {
 		lo, hi := s.span(start + at)
-		v, wrong := digits(s.word(hi-8), hi-lo)
+		v, wrong := digits(text.word(hi-8), hi-lo)
 		s.odd[i] |= wrong | v>>8
 		flags[i] = flow.FlagsKnown | flow.TCPFlags(v)
 	}
@@ -176,29 +179,34 @@ func (s *scan) readDirections(in shape, directions []flow.Direction) {
 		clear(directions)
 		return
 	}
-	at, ingress, egress := in.of(in.direction), letters("ingress"), letters("egress")
+	text, at, ingress, egress := s.text, in.of(in.direction), letters("ingress"), letters("egress")
 	for i, start := range s.starts[:len(directions)] {
 		lo, hi := s.span(start + at)
 		directions[i] = flow.Ingress
-		if s.short(lo, hi, 7) != ingress {
+		if text.short(lo, hi, 7) != ingress {
 			directions[i] = flow.Egress
-			s.odd[i] |= s.short(lo, hi, 6) ^ egress
+			s.odd[i] |= text.short(lo, hi, 6) ^ egress
 		}
 	}
 }
 
 func (s *scan) readAddresses(in shape, c *columns, n int) {
+	text := s.text
 	srcAt, dstAt := in.of(in.src), in.of(in.dst)
 	src, dst := c.rows.src[c.n:][:n], c.rows.dst[c.n:][:n]
 	for i, start := range s.starts[:n] {
 		lo, hi := s.span(start + srcAt)
-		e := s.recent(lo, hi)
-		if !s.holds(e, lo, hi) {
+		front, back := text.word(lo), text.word(hi-8)
+		e := s.recent(front, back)
+		if e.front != front || e.back != back || e.size != uint32(hi-lo) {
 			e = s.addr(e, lo, hi, i)
 		}
 		src[i] = flow.Addr4(e.addr)
+
 		lo, hi = s.span(start + dstAt)
-		if e = s.recent(lo, hi); !s.holds(e, lo, hi) {
+		front, back = text.word(lo), text.word(hi-8)
+		e = s.recent(front, back)
+		if e.front != front || e.back != back || e.size != uint32(hi-lo) {
 			e = s.addr(e, lo, hi, i)
 		}
 		dst[i] = flow.Addr4(e.addr)
@@ -214,26 +222,21 @@ type recentAddr struct {
 
 const recentAddrBits = 11
 
-// recent returns where s.text[lo:hi] is, if it was read lately. Most records have an address
-// that many others have, of an interface or a service.
-func (s *scan) recent(lo, hi uint) *recentAddr {
-	return &s.addrs[(3*s.word(lo)+s.word(hi-8))*0x9e3779b97f4a7c15>>(64-recentAddrBits)]
-}
-
-// holds reports whether e is s.text[lo:hi].
-func (s *scan) holds(e *recentAddr, lo, hi uint) bool {
-	return e.front == s.word(lo) && e.back == s.word(hi-8) && e.size == uint32(hi-lo)
+// recent returns where the address with those first and last bytes is, if it was read
+// lately. Most records have an address that many others have, of an interface or a service.
+func (s *scan) recent(front, back uint64) *recentAddr {
+	return &s.addrs[(3*front+back)*0x9e3779b97f4a7c15>>(64-recentAddrBits)]
 }
 
 // addr reads s.text[lo:hi], an address of a line, and keeps it as e. If it is not IPv4, that
 // is noted of the line.
 func (s *scan) addr(e *recentAddr, lo, hi uint, line int) *recentAddr {
-	v, wrong := s.quad(lo, hi)
+	v, wrong := s.text.quad(lo, hi)
 	s.odd4[line] |= wrong
 	if wrong != 0 || hi-lo < 8 {
 		e = &s.other // of no use to any other line
 	}
-	*e = recentAddr{s.word(lo), s.word(hi - 8), uint32(hi - lo), v}
+	*e = recentAddr{s.text.word(lo), s.text.word(hi - 8), uint32(hi - lo), v}
 	return e
 }
 
@@ -244,30 +247,57 @@ func (s *scan) readPacketAddresses(in shape, c, other column, known, addrs []flo
 		clear(addrs)
 		return
 	}
-	at, otherAt := in.of(c), in.of(other)
+	text, at, otherAt := s.text, in.of(c), in.of(other)
 	for i, start := range s.starts[:len(addrs)] {
 		lo, hi := s.span(start + at)
-		if from, to := s.span(start + otherAt); s.same(lo, hi, from, to) {
+		if from, to := s.span(start + otherAt); text.same(lo, hi, from, to) {
 			addrs[i] = known[i]
 			continue
 		}
-		v, wrong := s.quad(lo, hi)
+		v, wrong := text.quad(lo, hi)
 		s.odd4[i] |= wrong
 		addrs[i] = flow.Addr4(v)
 	}
 }
 
 // same reports whether two values of 8 to 16 bytes are the same. Of others it may not see it.
-func (s *scan) same(lo, hi, lo2, hi2 uint) bool {
-	return hi-lo == hi2-lo2 && hi-lo-8 <= 8 && s.word(lo) == s.word(lo2) && s.word(hi-8) == s.word(hi2-8)
+func (w *window) same(lo, hi, lo2, hi2 uint) bool {
+	return hi-lo == hi2-lo2 && hi-lo-8 <= 8 && w.word(lo) == w.word(lo2) && w.word(hi-8) == w.word(hi2-8)
 }
 
-// read6 reads the addresses of a line that are not IPv4 to a row, and reports whether they
-// are those of a plain line.
+// readNames reads the interfaces of lines that are not odd so far, and have IPv4 addresses.
+func (s *scan) readNames(in shape, c *columns, n int) {
+	text, at := s.text, in.of(in.iface)
+	ifaces := c.rows.iface[c.n:][:n]
+	for i, start := range s.starts[:n] {
+		if s.odd[i]|s.odd4[i] != 0 {
+			continue
+		}
+		lo, hi := s.span(start + at)
+		if hi-lo == recentSize {
+			name := recentName{text.word(lo), text.word(lo + 8), text.word(hi - 8), 0}
+			if slot := c.slot(name.back); slot[0].is(name) {
+				ifaces[i] = slot[0].index
+				continue
+			}
+		}
+		if name := text[lo:hi]; missing(name) {
+			s.odd[i] = 1
+		} else {
+			ifaces[i] = c.iface(name)
+		}
+	}
+}
+
+// read6 reads the addresses of a line that are not IPv4, and the interface, to a row and
+// reports whether the line is plain.
 func (s *scan) read6(in shape, c *columns, line, row int) bool {
 	value := func(col column) []byte {
 		lo, hi := s.span(s.starts[line] + in.of(col))
-		return s.text[lo:max(lo, hi)]
+		return s.text[lo:hi]
+	}
+	if s.odd[line] != 0 || in.typ >= 0 && string(value(in.typ)) != "IPv6" || missing(value(in.iface)) {
+		return false
 	}
 	ok := true
 	read := func(col column) flow.Addr {
@@ -282,5 +312,8 @@ func (s *scan) read6(in shape, c *columns, line, row int) bool {
 	if in.pktDst >= 0 {
 		c.rows.pktDst[row] = read(in.pktDst)
 	}
-	return ok && (in.typ < 0 || string(value(in.typ)) == "IPv6")
+	if ok {
+		c.rows.iface[row] = c.iface(value(in.iface))
+	}
+	return ok
 }

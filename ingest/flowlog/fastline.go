@@ -71,10 +71,10 @@ func planOf(l *Layout) plan {
 // header line changes the layout.
 func (d *LineDecoder) decodeScan(block []byte, from int) (next int, err error) {
 	if d.scan == nil {
-		d.scan = new(scan)
+		d.scan = newScan()
 	}
 	s, c, p := d.scan, d.columns, &d.plan
-	size := s.load(block[from:], p.sep, p.quote)
+	size := s.load(block, from, p.sep, p.quote)
 	if size == 0 {
 		line, _, _ := bytes.Cut(block[from:], newline)
 		return from + len(line) + 1, d.oddLine(line)
@@ -177,34 +177,37 @@ func (s *scan) separate(at, end int, in shape) bool {
 }
 
 // take takes the n lines found last, of which the first begins at the given place: those
-// that are plain as the rows to which their columns were read, the others by oddLine. It
-// returns the place after the last one taken, which is a header line if the layout is a
-// new one.
+// that are plain as the rows to which they were read, the others by oddLine. It returns the
+// place after the last one taken, which is a header line if the layout is a new one.
 func (d *LineDecoder) take(in shape, n int, begin uint) (done uint, err error) {
 	s, c := d.scan, d.columns
-	name := in.of(in.iface)
-	first, line := c.n, d.line
-	odd := 0
-	for i := 0; i < n; i++ {
+	first, line, odd := c.n, d.line, 0
+	for i := 0; i < n; {
+		from := i
+		for i < n && (s.odd[i]|s.odd4[i] == 0 || s.read6(in, c, i, first+i)) {
+			i++
+		}
+		if i > from {
+			if c.n != first+from {
+				c.rows.move(c.n, first+from, i-from)
+			}
+			c.n += i - from
+			begin = uint(s.ends[i-1]) + 1
+		}
+		if i == n {
+			break
+		}
+		odd++
 		end := uint(s.ends[i])
-		lo, hi := s.span(s.starts[i] + name)
-		if s.odd[i] == 0 && (s.odd4[i] == 0 || s.read6(in, c, i, first+i)) && (hi-lo == recentSize || !missing(s.text[lo:hi])) {
-			if c.n != first+i {
-				c.rows.move(c.n, first+i, 1)
-			}
-			c.rows.iface[c.n] = c.iface(s.text[lo:hi])
-			c.n++
-		} else {
-			odd++
-			d.line = line + int64(i)
-			if err := d.oddLine(s.text[begin:end]); err != nil {
-				return 0, err
-			}
-			if d.layout != in.layout {
-				n = i + 1
-			}
+		d.line = line + int64(i)
+		// It makes one row at most, for which there is room: its own.
+		if err := d.oddLine(s.text[begin:end]); err != nil {
+			return 0, err
 		}
 		begin = end + 1
+		if i++; d.layout != in.layout {
+			n = i
+		}
 	}
 	d.line = line + int64(n)
 	d.stats.Records += uint64(n - odd)

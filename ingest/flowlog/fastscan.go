@@ -31,24 +31,21 @@ func gather(x uint64) uint64 { return x * 0x0002040810204081 >> 56 }
 
 // marks says for each set of eight bits where the zeros are among them: the first four
 // places and the others, and how many bytes they take.
-var marks = func() (t struct {
-	first, rest [256]uint64
-	size        [256]uint8
-}) {
-	for set := range t.size {
-		n := 0
+var marks = func() (t [256]struct{ first, rest, size uint64 }) {
+	for set := range t {
+		m, n := &t[set], 0
 		for bit := range 8 {
 			switch {
 			case set>>bit&1 != 0:
 				continue
 			case n < 4:
-				t.first[set] |= uint64(bit) << (16 * n)
+				m.first |= uint64(bit) << (16 * n)
 			default:
-				t.rest[set] |= uint64(bit) << (16 * (n - 4))
+				m.rest |= uint64(bit) << (16 * (n - 4))
 			}
 			n++
 		}
-		t.size[set] = uint8(2 * n)
+		m.size = uint64(2 * n)
 	}
 	return t
 }()
@@ -63,13 +60,29 @@ const (
 	scanLines = 512
 )
 
-// A scan holds some lines of a block and where their values are. Its arrays are larger than
-// what is used of them, so that no index of 16 bits leaves them: it need not be checked.
+// A window is a part of a block. It is larger than what is scanned at once, so that no index
+// of 16 bits leaves it: that need not be checked.
+type window [1<<16 + slack]byte
+
+// word returns the eight bytes from at on.
+func (w *window) word(at uint) uint64 {
+	i := at & 0xffff
+	return binary.LittleEndian.Uint64(w[i : i+8])
+}
+
+// half returns the four bytes from at on.
+func (w *window) half(at uint) uint32 {
+	i := at & 0xffff
+	return binary.LittleEndian.Uint32(w[i : i+4])
+}
+
+// A scan holds some lines of a block and where their values are.
 type scan struct {
-	text   [1<<16 + slack]byte // the lines, from slack on; each ends with a newline
-	places [1<<16 + 16]byte    // where separators and newlines are in text, two bytes each; one newline stands before the first line
-	found  int                 // where the places end
-	at     int                 // where the place is that ends the last line found so far
+	text   *window          // the lines, from slack on; each ends with a newline
+	own    *window          // for text, where the block is too small
+	places [1<<16 + 16]byte // where separators and newlines are in text, two bytes each; one newline stands before the first line
+	found  int              // where the places end
+	at     int              // where the place is that ends the last line found so far
 
 	// Of the lines found last: the place before the first value, the newline at the end, and
 	// bits that are not zero if the line is not plain, or has addresses that are not IPv4.
@@ -80,17 +93,7 @@ type scan struct {
 	other recentAddr // an address that is not kept
 }
 
-// word returns the eight bytes of text from at on.
-func (s *scan) word(at uint) uint64 {
-	i := at & 0xffff
-	return binary.LittleEndian.Uint64(s.text[i : i+8])
-}
-
-// half returns the four bytes of text from at on.
-func (s *scan) half(at uint) uint32 {
-	i := at & 0xffff
-	return binary.LittleEndian.Uint32(s.text[i : i+4])
-}
+func newScan() *scan { return &scan{own: new(window)} }
 
 // place returns the place at index i of places.
 func (s *scan) place(i int) uint {
@@ -110,22 +113,27 @@ func (s *scan) span(i uint16) (lo, hi uint) {
 	return both&0xffff + 1, both >> 16
 }
 
-// load takes lines off the front of block and finds the places of sep, quote and newlines,
-// and maybe of other bytes that plain lines have not, in them. It returns the number of bytes taken, 0 if the first
-// line is too long.
-func (s *scan) load(block []byte, sep, quote byte) int {
-	n := len(block)
-	if n > scanSize {
-		n = bytes.LastIndexByte(block[:scanSize], '\n') + 1
+// load takes lines of block from the given offset on and finds the places of sep, quote and
+// newlines, and maybe of other bytes that plain lines have not, in them. It returns the
+// number of bytes taken, 0 if the first line is too long.
+func (s *scan) load(block []byte, from int, sep, quote byte) int {
+	lines := block[from:]
+	if len(lines) > scanSize {
+		lines = lines[:bytes.LastIndexByte(lines[:scanSize], '\n')+1]
 	}
-	if n == 0 {
+	if len(lines) == 0 {
 		return 0
 	}
-	copy(s.text[slack:], block[:n])
-	end := slack + n
-	if block[n-1] != '\n' {
-		s.text[end] = '\n'
-		end++
+	end := slack + len(lines)
+	if from >= slack && len(block)-from >= len(window{})-slack {
+		s.text = (*window)(block[from-slack:])
+	} else {
+		s.text = s.own
+		copy(s.text[slack:], lines)
+		if s.text[end-1] != '\n' {
+			s.text[end] = '\n'
+			end++
+		}
 	}
 	s.at, s.found = 0, 2
 	binary.LittleEndian.PutUint16(s.places[:], slack-1)
@@ -134,19 +142,19 @@ func (s *scan) load(block []byte, sep, quote byte) int {
 	} else { // values have such bytes
 		s.findAny(end, sep, quote)
 	}
-	return n
+	return len(lines)
 }
 
-// findUpTo finds the places of bytes up to limit. It reads to a multiple of eight bytes.
+// findUpTo finds the places of bytes up to limit.
 func (s *scan) findUpTo(end int, limit byte) {
 	const every = 0x0001000100010001
-	rest := uint64(0x7f-limit) * each
+	text, rest := s.text, uint64(0x7f-limit)*each
 	at, n := uint64(slack*every), uint64(s.found)
 	for i := uint(slack); i < uint(end); i += 32 {
-		n = s.mark(n, gather(above(s.word(i), rest)), at)
-		n = s.mark(n, gather(above(s.word(i+8), rest)), at+8*every)
-		n = s.mark(n, gather(above(s.word(i+16), rest)), at+16*every)
-		n = s.mark(n, gather(above(s.word(i+24), rest)), at+24*every)
+		n = s.mark(n, gather(above(text.word(i), rest)), at)
+		n = s.mark(n, gather(above(text.word(i+8), rest)), at+8*every)
+		n = s.mark(n, gather(above(text.word(i+16), rest)), at+16*every)
+		n = s.mark(n, gather(above(text.word(i+24), rest)), at+24*every)
 		at += 32 * every
 	}
 	s.cut(int(n), end)
@@ -155,10 +163,10 @@ func (s *scan) findUpTo(end int, limit byte) {
 // findAny finds the places of sep, quote and newlines, and no others.
 func (s *scan) findAny(end int, sep, quote byte) {
 	const every = 0x0001000100010001
-	seps, quotes := uint64(sep)*each, uint64(quote)*each
+	text, seps, quotes := s.text, uint64(sep)*each, uint64(quote)*each
 	at, n := uint64(slack*every), uint64(s.found)
 	for i := uint(slack); i < uint(end); i += 8 {
-		x := s.word(i)
+		x := text.word(i)
 		n = s.mark(n, gather(others(x, seps)&others(x, quotes)&others(x, '\n'*each)), at)
 		at += 8 * every
 	}
@@ -177,10 +185,10 @@ func (s *scan) cut(n, end int) {
 // from at, and returns the index after them.
 func (s *scan) mark(n, set, at uint64) uint64 {
 	i := n & 0xffff
-	binary.LittleEndian.PutUint64(s.places[i:i+8], marks.first[set&0xff]+at)
-	size := uint64(marks.size[set&0xff])
-	if size > 8 {
-		binary.LittleEndian.PutUint64(s.places[i+8:i+16], marks.rest[set&0xff]+at)
+	m := &marks[set&0xff]
+	binary.LittleEndian.PutUint64(s.places[i:i+8], m.first+at)
+	if m.size > 8 {
+		binary.LittleEndian.PutUint64(s.places[i+8:i+16], m.rest+at)
 	}
-	return n + size
+	return n + m.size
 }

@@ -6,11 +6,11 @@ import "encoding/binary"
 // value; of what is not a plain one they say so, and the parsers in parse.go decide. They
 // look at bytes around the value as well, up to slack of them.
 
-// number reads a number of 1 to 16 decimal digits, s.text[lo:hi]. wrong is 0 if it is one.
-func (s *scan) number(lo, hi uint) (n, wrong uint64) {
-	n, wrong = digits(s.word(hi-8), min(hi-lo, 8))
+// number reads a number of 1 to 16 decimal digits, w[lo:hi]. wrong is 0 if it is one.
+func (w *window) number(lo, hi uint) (n, wrong uint64) {
+	n, wrong = digits(w.word(hi-8), min(hi-lo, 8))
 	if hi-lo > 8 {
-		left, bad := digits(s.word(hi-16), hi-lo-8)
+		left, bad := digits(w.word(hi-16), hi-lo-8)
 		return left*1e8 + n, wrong | bad
 	}
 	return n, wrong
@@ -52,16 +52,16 @@ var dotted = func() (t [1 << 11]octets) {
 	return t
 }()
 
-// quad reads an IPv4 address, s.text[lo:hi]: four decimal octets without leading zeros.
+// quad reads an IPv4 address, w[lo:hi]: four decimal octets without leading zeros.
 // wrong is 0 if it is one.
-func (s *scan) quad(lo, hi uint) (v uint32, wrong uint64) {
+func (w *window) quad(lo, hi uint) (v uint32, wrong uint64) {
 	const (
 		lanes  = 0x0001000100010001
 		dots   = '.' * each
 		digits = zeros & 0xffffffff
 	)
 	i := lo & 0xffff
-	q, n := (*[20]byte)(s.text[i:i+20]), hi-lo
+	q, n := (*[20]byte)(w[i:i+20]), hi-lo
 	left, right := binary.LittleEndian.Uint64(q[:]), binary.LittleEndian.Uint64(q[8:])
 	found := gather(others(left, dots)) | gather(others(right, dots))<<8
 	found = ^found & (1<<(n&15) - 1)

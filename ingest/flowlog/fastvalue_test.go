@@ -7,13 +7,13 @@ import (
 )
 
 // within puts s into text that must not show in what is read of it.
-func within(s string, r *rand.Rand) (text *scan, lo, hi uint) {
+func within(s string, r *rand.Rand) (text *window, lo, hi uint) {
 	const around = "0123456789. -/:\xa0\xae\x00\xff9"
-	text = new(scan)
+	text = new(window)
 	for i := range 2*slack + len(s) {
-		text.text[i] = around[r.IntN(len(around))]
+		text[i] = around[r.IntN(len(around))]
 	}
-	return text, slack, slack + uint(copy(text.text[slack:], s))
+	return text, slack, slack + uint(copy(text[slack:], s))
 }
 
 func checkQuad(t *testing.T, s string, r *rand.Rand) {
@@ -83,7 +83,7 @@ func FuzzFastValues(f *testing.F) {
 }
 
 func TestSeparatorsAreFoundExactly(t *testing.T) {
-	r, s := rand.New(rand.NewPCG(6, 6)), new(scan)
+	r, s := rand.New(rand.NewPCG(6, 6)), newScan()
 	for _, sep := range []byte(" ,\t|") {
 		for _, quote := range []byte{0, '"', '\''} {
 			chars := []byte{sep, sep, sep, sep ^ 0x80, '\n', '\n' + 0x80, sep + 1, sep - 1, 'x', 'x', 0, 0xff, quote, quote ^ 0x80, '.', '-', '0', '\r'}
@@ -105,7 +105,7 @@ func TestSeparatorsAreFoundExactly(t *testing.T) {
 // else but bytes that are taken for odd.
 func checkSeparators(t *testing.T, s *scan, text []byte, sep, quote byte) {
 	t.Helper()
-	if size := s.load(text, sep, quote); size != len(text) {
+	if size := s.load(text, 0, sep, quote); size != len(text) {
 		t.Fatalf("%d bytes of %q taken, not %d", size, text, len(text))
 	}
 	if text[len(text)-1] != '\n' {

@@ -55,11 +55,21 @@ func (p *pageReader) skipSame(h *pageHeader, kept *storedPage) (bool, error) {
 	if kept.body == nil || *h != kept.header {
 		return false, nil
 	}
-	if err := p.look(h.compressed + headerSize); err != nil {
-		return false, err
-	}
-	if !bytes.Equal(p.ahead[:h.compressed], kept.body) {
+	at := min(h.compressed, len(p.ahead))
+	if !bytes.Equal(p.ahead[:at], kept.body[:at]) {
 		return false, nil
+	}
+	const part = 1 << 15
+	p.unpack.stored = resized(p.unpack.stored, part)
+	for at < h.compressed {
+		b := p.unpack.stored[:min(part, h.compressed-at)]
+		if err := readFull(p.r, b, p.at+int64(at)); err != nil {
+			return false, err
+		}
+		if !bytes.Equal(b, kept.body[at:at+len(b)]) {
+			return false, nil
+		}
+		at += len(b)
 	}
 	p.skip(h.compressed)
 	return true, nil
@@ -71,6 +81,7 @@ func (p *pageReader) ownDictionary() {
 		return
 	}
 	d, like := &p.dict, &p.like.dict
-	d.text, d.offs = append(d.text[:0], like.text...), append(d.offs[:0], like.offs...)
+	d.own, d.offs = append(d.own[:0], like.text...), append(d.offs[:0], like.offs...)
+	d.text, d.gap = d.own, like.gap
 	p.dictLike, p.newDict = false, true
 }

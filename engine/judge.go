@@ -40,7 +40,7 @@ const (
 	byRows    tabling = iota // whichever takes less time for the rows that there are
 	alwaysTry                // see classify.Try
 	neverTry                 // see classify.Compile
-	tryPerRow = 2            // a row takes as long to try on a path as this many parts of the path to compile
+	tryPerRow = 1            // a row takes as long to try on a path as this many parts of the path to compile
 )
 
 // compiled is one path in one direction.
@@ -136,6 +136,23 @@ func (p *paths) number(workers int) {
 	}
 }
 
+// idsInOrder returns id for one who asks for the rules of a path in their order: that of the
+// snapshot, group by group. The next is the one asked for then, which spares looking it up.
+func (p *paths) idsInOrder() func(policy.Ref) (int32, bool) {
+	next := 0
+	return func(r policy.Ref) (int32, bool) {
+		if next < len(p.rules) && p.rules[next].Ref == r {
+			next++
+			return int32(next - 1), true
+		}
+		id, ok := p.id(r)
+		if ok {
+			next = int(id) + 1
+		}
+		return id, ok
+	}
+}
+
 // id returns the id of the rule or default r.
 func (p *paths) id(r policy.Ref) (int32, bool) {
 	if r.Owner == policy.ImplicitOwner {
@@ -162,7 +179,7 @@ func (p *paths) compile(s *pathSet) {
 		if p.tabling == alwaysTry || p.tabling == byRows && tryPerRow*s.rows < weight(path) {
 			build = classify.Try
 		}
-		s.tables[side(d)] = compiled{statefulOf(path), build(path, p.id)}
+		s.tables[side(d)] = compiled{statefulOf(path), build(path, p.idsInOrder())}
 	}
 }
 

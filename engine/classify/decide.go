@@ -209,7 +209,7 @@ func (sd *side) find(a flow.Addr, near4, near6 *int) (id rowID, all bool) {
 
 // find sets where k is, and reports whether the key before was there, too.
 func (s *stage) find(k *Key, at *near) (same bool) {
-	if s.tried != nil {
+	if s.trials != nil {
 		return s.try(k, at)
 	}
 	was := at.place
@@ -239,7 +239,7 @@ func (s *stage) locate(k *Key, at *near) {
 
 // decide fills out for keys that are where at is. scratch has room for two rows.
 func (s *stage) decide(at *near, scratch []uint64, out *StageOutcome) {
-	if s.tried != nil {
+	if s.trials != nil {
 		s.decideTried(at, scratch, out)
 		return
 	}

@@ -31,9 +31,8 @@ type stage struct {
 	hasNext bool // some rule passes on to the next tier
 	exempt  int  // the bit of exempt remote addresses, in remote rows only; -1: none
 
-	// Where rules are tried one after the other there is nothing of what follows.
-	tried []tried
-	spare []netip.Prefix // exempt remote addresses
+	// Where boxes are tried one after the other there is nothing of what follows.
+	trials *trials
 
 	services  []service
 	serviceOf [256]uint8 // protocol → index in services
@@ -154,11 +153,16 @@ func orderBoxes(p *policy.Stage, number func(policy.Ref) int32) []box {
 			order++
 		}
 	}
-	slices.SortStableFunc(boxes, func(a, b box) int {
-		return cmp.Or(cmp.Compare(a.tier, b.tier), cmp.Compare(a.rule.Rank, b.rule.Rank),
-			cmp.Compare(a.rule.Action, b.rule.Action), cmp.Compare(a.id, b.id), cmp.Compare(a.order, b.order))
-	})
+	// Paths are in this order as a rule.
+	if !slices.IsSortedFunc(boxes, compareBoxes) {
+		slices.SortStableFunc(boxes, compareBoxes)
+	}
 	return boxes
+}
+
+func compareBoxes(a, b box) int {
+	return cmp.Or(cmp.Compare(a.tier, b.tier), cmp.Compare(a.rule.Rank, b.rule.Rank),
+		cmp.Compare(a.rule.Action, b.rule.Action), cmp.Compare(a.id, b.id), cmp.Compare(a.order, b.order))
 }
 
 // rank fills bits, rules and classes.

@@ -29,7 +29,7 @@ plan leaves it alone. Either the network ACL is too narrow, and something does n
 the rule is left over; the related lines are those that deny.`,
 	Run: func(p *Pass) []Finding {
 		masked := func(i int) bool { return len(p.Coverage.rules[i].acls) > 0 && !p.Coverage.rules[i].everywhere }
-		rejected := p.countTouching(masked, p.rejected(), func(c *engine.Connection) bool { return c.GroupVerdict == policy.Allowed })
+		rejected := p.countTouching(masked, p.stopped(), func(c *engine.Connection) bool { return c.GroupVerdict == policy.Allowed })
 		var out []Finding
 		for i, r := range p.Snapshot.Rules() {
 			c := &p.Coverage.rules[i]
@@ -81,7 +81,6 @@ facts say what the logs hold. Lines for all ports are only found by rejected ans
 may be there for answers themselves. Answers inside a subnet are not judged. Add a line
 for the ports of clients, commonly 1024-65535, towards the same addresses.`,
 	Run: func(p *Pass) []Finding {
-		rejected := rejectedReplies(p)
 		var out []Finding
 		for i, r := range p.Snapshot.Rules() {
 			if !isACL(p.Snapshot, r.Ref.Owner) || r.Action != policy.Allow || len(p.Coverage.interfaces[i]) == 0 {
@@ -91,7 +90,7 @@ for the ports of clients, commonly 1024-65535, towards the same addresses.`,
 			l := p.Coverage.lists.own[r.Ref.Owner][side(r.Direction)]
 			at, _ := l.Find(r.Ref)
 			never := neverAnswered(l, at, back)
-			n := rejected[r.Ref]
+			n := p.replies[r.Ref]
 			if !never && n.records == 0 {
 				continue
 			}
@@ -139,12 +138,12 @@ type replies struct {
 
 // rejectedReplies counts, for each ACL line that lets connections through, the rejected
 // answers to them that the other direction's lines of the ACL do deny.
-func rejectedReplies(p *Pass) map[policy.Ref]replies {
+func rejectedReplies(res *engine.Result) map[policy.Ref]replies {
 	out := make(map[policy.Ref]replies)
-	if len(p.Snapshot.ACLs) == 0 {
+	if len(res.Snapshot.ACLs) == 0 {
 		return out
 	}
-	st := p.Result.Store
+	st := res.Store
 	names := st.Interfaces()
 	filters := make(map[uint32]*[2]*policy.Stage)
 	var row store.Row
@@ -154,13 +153,13 @@ func rejectedReplies(p *Pass) map[policy.Ref]replies {
 			continue
 		}
 		st.Row(k, &row)
-		readings = orient.Readings(readings[:0], &row, p.Result.Openers[k])
+		readings = orient.Readings(readings[:0], &row, res.Openers[k])
 		if len(readings) != 1 || !readings[0].IsReply() {
 			continue
 		}
 		filter := filters[row.Interface]
 		if filter == nil {
-			filter = aclStages(p.Snapshot, names[row.Interface])
+			filter = aclStages(res.Snapshot, names[row.Interface])
 			filters[row.Interface] = filter
 		}
 		x := &readings[0]

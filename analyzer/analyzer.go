@@ -74,7 +74,8 @@ type Pass struct {
 	Coverage *ruleCoverage
 	Observed []observed // of Snapshot.Rules(), same order
 	seen     *sightings
-	Asserted []Asserted // of Options.Assert, same order; of the present policy while checks run
+	replies  map[policy.Ref]replies // that were rejected, by ACL line
+	Asserted []Asserted             // of Options.Assert, same order; of the present policy while checks run
 }
 
 // Options are what a user may set.
@@ -93,6 +94,9 @@ type Options struct {
 	Suppress []suppress.Entry
 	Now      time.Time
 	Assert   []assertion.Assertion // what must hold, now and after the plan
+	// DropRows gives the rows of the result's store back as soon as no check needs them,
+	// if no plan is asked for, which does. Nobody can replay them afterwards.
+	DropRows bool
 }
 
 // DefaultOptions are the options of a run without flags.
@@ -151,6 +155,11 @@ func Run(ctx context.Context, res *engine.Result, opt Options) (*Analysis, error
 		pass.seen = observe(res)
 		visits = unexplained(res, pass.seen.strays)
 	})
+	wg.Go(func() { pass.replies = rejectedReplies(res) })
+	wg.Wait()
+	if opt.DropRows && opt.Mode == plan.ModeNone {
+		res.Store.Drop()
+	}
 	wg.Go(func() { exposure = plan.Measure(res.Snapshot) })
 	pass.Coverage = newRuleCoverage(res.Snapshot)
 	wg.Wait()

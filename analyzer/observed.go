@@ -33,9 +33,9 @@ type protoHull struct {
 
 // sightings is what the checks ask of all connections, seen in one go.
 type sightings struct {
-	rules    []observed // of Snapshot.Rules(), same order
-	rejected []int32    // indexes of rejected connections
-	strays   []stray    // accepted ones that the groups do not admit, of each kind one at least
+	rules   []observed // of Snapshot.Rules(), same order
+	stopped []int32    // indexes of rejected connections that the groups, or all rules, admit
+	strays  []stray    // accepted ones that the groups do not admit, of each kind one at least
 }
 
 // stray is a visit at an interface.
@@ -58,8 +58,8 @@ func observe(res *engine.Result) *sightings {
 		p.bySignature = make([]observed, len(res.Signatures))
 		known := make(map[stray]bool)
 		for i, c := range res.Connections.Range(k*n/len(parts), (k+1)*n/len(parts)) {
-			if c.Action == flow.Reject {
-				p.rejected = append(p.rejected, int32(i))
+			if c.Action == flow.Reject && (c.GroupVerdict == policy.Allowed || c.Verdict == policy.Allowed) {
+				p.stopped = append(p.stopped, int32(i))
 			}
 			if c.Action != flow.Accept {
 				continue
@@ -77,7 +77,7 @@ func observe(res *engine.Result) *sightings {
 	out := &sightings{rules: make([]observed, len(res.Snapshot.Rules()))}
 	for k := range parts {
 		p := &parts[k]
-		out.rejected, out.strays = append(out.rejected, p.rejected...), append(out.strays, p.strays...)
+		out.stopped, out.strays = append(out.stopped, p.stopped...), append(out.strays, p.strays...)
 		for i := range p.bySignature {
 			if p.bySignature[i].connections == 0 {
 				continue

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -64,6 +65,7 @@ func TestScenarios(t *testing.T) {
 				}
 				t.Errorf("%s (-want +got):\n%s", f.Name, cmp.Diff(strings.Split(strings.TrimSpace(want), "\n"), strings.Split(strings.TrimSpace(got), "\n")))
 			}
+			s.requireNoMoreRows(t)
 			if changed {
 				if err := os.WriteFile(name, txtar.Format(ar), 0o644); err != nil {
 					t.Fatal(err)
@@ -138,6 +140,25 @@ func (s *scenario) run(t *testing.T, mode plan.Mode) *analyzer.Analysis {
 		s.runs[mode] = a
 	}
 	return s.runs[mode]
+}
+
+// requireNoMoreRows runs the checks once more, with the rows given back on the way: they find
+// the same. Nothing can be replayed after it.
+func (s *scenario) requireNoMoreRows(t *testing.T) {
+	t.Helper()
+	want := s.run(t, plan.ModeNone)
+	opt := s.opt
+	opt.Mode, opt.DropRows, opt.Unread = plan.ModeNone, true, s.read.Ledger.Total()
+	got, err := analyzer.Run(context.Background(), s.res, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := s.res.Store.Len(); n > 0 {
+		t.Errorf("%d rows are left", n)
+	}
+	if !reflect.DeepEqual(got.Findings, want.Findings) || !reflect.DeepEqual(got.Verdicts, want.Verdicts) {
+		t.Error("without the rows other things are found")
+	}
 }
 
 // needless are the checks that the section findings shows.

@@ -34,7 +34,7 @@ a day after removal.`,
 			v := &p.Verdicts[i]
 			return v.Verdict == Unused && v.Rule.Action == policy.Allow && !isACL(p.Snapshot, v.Rule.Ref.Owner)
 		}
-		stopped := p.countTouching(ofGroup, p.rejected(), func(c *engine.Connection) bool { return c.Verdict == policy.Allowed })
+		stopped := p.countTouching(ofGroup, p.stopped(), func(c *engine.Connection) bool { return c.Verdict == policy.Allowed })
 		intra := p.wonBy(p.implicit(isIntra))
 		between := p.countTouching(ofGroup, p.accepted(slices.ContainsFunc(intra, func(w won) bool { return w.hit })), func(c *engine.Connection) bool { return intra[c.Signature].hit })
 		perhaps := p.countTouching(ofGroup, p.accepted(slices.ContainsFunc(intra, func(w won) bool { return w.possible })), func(c *engine.Connection) bool { return intra[c.Signature].possible })
@@ -65,10 +65,10 @@ a day after removal.`,
 	},
 }
 
-// rejected ranges over the rejected connections.
-func (p *Pass) rejected() iter.Seq[*engine.Connection] {
+// stopped ranges over the rejected connections that the groups, or all rules, admit.
+func (p *Pass) stopped() iter.Seq[*engine.Connection] {
 	return func(yield func(*engine.Connection) bool) {
-		for _, i := range p.seen.rejected {
+		for _, i := range p.seen.stopped {
 			if c := p.Result.Connections.At(int(i)); !yield(&c) {
 				return
 			}

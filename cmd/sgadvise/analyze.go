@@ -148,6 +148,7 @@ func analyze(ctx context.Context, f *analyzeFlags, s streams) error {
 		}
 		defer stop()
 	}
+	st.analyzer.DropRows = true
 	done, err := f.perform(ctx, &st, s)
 	if err != nil {
 		return err

@@ -9,8 +9,8 @@ import (
 
 // Connections is the reduced form of a set of flow logs: distinct rows in one
 // total order, so that equal input gives equal Connections whatever the order of
-// files and lines and the number of workers. It is immutable and safe for
-// concurrent use. The zero value is that of no logs.
+// files and lines and the number of workers. It is immutable, but for
+// [Connections.Drop], and safe for concurrent use. The zero value is that of no logs.
 //
 // A row of two IPv4 addresses takes 64 bytes, one line of the cache; any other, and one
 // with more than 32 bits of records or packets, 104. They are where the Tally put
@@ -35,7 +35,8 @@ type Connections struct {
 	outside    uint64
 	from, to   int64
 	records    uint64
-	roll       rollUp // with the numbers that rows have for their interface
+	rolled     *RollUp // after Drop
+	roll       rollUp  // with the numbers that rows have for their interface
 }
 
 func (c *Connections) interfaceOf(id uint32) uint32 {
@@ -77,6 +78,18 @@ func (c *Connections) Row(i int, r *Row) {
 		r.First, r.Last, r.Days = int64(w.firstSec), int64(w.lastSec), w.days
 	}
 	runtime.KeepAlive(c) // holds the memory of the rows
+}
+
+// Drop gives the memory of the rows back: from then on there are none, and Len is 0. What
+// is known of all of them together stays. Nobody may look at rows meanwhile.
+func (c *Connections) Drop() {
+	u := c.RollUp()
+	c.rolled = &u
+	if c.mem != nil {
+		c.mem.releaseAll()
+	}
+	c.narrow, c.wide, c.isWide, c.wideBefore = rows[narrowRow]{}, rows[wideRow]{}, nil, nil
+	c.len, c.starts = 0, nil
 }
 
 // Interfaces returns the names that Row.Interface indexes, ascending. It includes

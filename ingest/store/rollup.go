@@ -78,6 +78,9 @@ type RollUp struct {
 
 // RollUp returns how far the rows were rolled up; see [Config].
 func (c *Connections) RollUp() RollUp {
+	if c.rolled != nil {
+		return *c.rolled
+	}
 	u := RollUp{MaxRows: c.roll.limit, Services: len(c.roll.levels)}
 	if u.Services > 0 {
 		u.Peers = c.roll.peers

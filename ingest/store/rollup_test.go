@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net/netip"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -334,6 +335,25 @@ func TestFoldingComposes(t *testing.T) {
 					}
 				}
 			}
+		}
+	}
+}
+
+// Rows that are dropped leave behind what is known of all of them.
+func TestDrop(t *testing.T) {
+	for seed := range uint64(20) {
+		w := randomWorld(1000 + seed)
+		cfg, recs := w.rollUpConfig(), w.crowd(w.next(3000))
+		c, whole := FromRecords(cfg, recs), FromRecords(cfg, recs)
+		c.Drop()
+		if c.Len() != 0 || len(c.Spans()) != 1 {
+			t.Errorf("seed %d: %d rows are left, %v", seed, c.Len(), c.Spans())
+		}
+		from, to := c.Window()
+		if wf, wt := whole.Window(); from != wf || to != wt || c.Records() != whole.Records() || c.Ledger() != whole.Ledger() ||
+			c.Outside() != whole.Outside() || c.RollUp() != whole.RollUp() || !slices.Equal(c.Interfaces(), whole.Interfaces()) ||
+			!reflect.DeepEqual(c.Coverage(), whole.Coverage()) {
+			t.Errorf("seed %d: what is known of the rows went with them", seed)
 		}
 	}
 }

@@ -92,12 +92,12 @@ func (s *scan) readPorts(in shape, c *columns, n int) {
 	src, dst, proto := c.rows.srcPort[c.n:][:n], c.rows.dstPort[c.n:][:n], c.rows.proto[c.n:][:n]
 	for i, start := range s.starts[:n] {
 		lo, hi := s.span(start + srcAt)
-		x, wrong := digits(text.word(hi-8), hi-lo)
+		x, wrong := digits(text.word(lo), hi-lo)
 		lo, hi = s.span(start + dstAt)
-		y, bad := digits(text.word(hi-8), hi-lo)
+		y, bad := digits(text.word(lo), hi-lo)
 		wrong |= bad | (x|y)>>16
 		lo, hi = s.span(start + protoAt)
-		p, bad := digits(text.word(hi-8), hi-lo)
+		p, bad := digits(text.word(lo), hi-lo)
 		s.odd[i] |= wrong | bad | p>>8
 		if !flow.Proto(p).HasPorts() {
 			x, y = 0, 0
@@ -106,27 +106,28 @@ func (s *scan) readPorts(in shape, c *columns, n int) {
 	}
 }
 
-// readTimes reads the times, which nearly all have ten digits and begin with the same two
+// readTimes reads the times, nearly all of which have ten digits and begin with the same two
 // for years.
 func (s *scan) readTimes(in shape, c *columns, n int) {
 	text := s.text
 	startAt, endAt := in.of(in.start), in.of(in.end)
 	starts, ends := c.rows.start[c.n:][:n], c.rows.end[c.n:][:n]
 	front, base := uint16(0), uint64(0) // the two digits, and what they stand for
-	read := func(lo, hi uint) (v, wrong uint64) {
-		if hi-lo == 10 && uint16(text.half(lo)) == front {
-			v, wrong = digits(text.word(hi-8), 8)
-			return base + v, wrong
-		}
-		v, wrong = text.number(lo, hi)
-		if hi-lo == 10 && wrong == 0 {
-			front, base = uint16(text.half(lo)), v/1e8*1e8
-		}
-		return v, wrong
-	}
 	for i, start := range s.starts[:n] {
-		x, wrong := read(s.span(start + startAt))
-		y, bad := read(s.span(start + endAt))
+		lo, hi := s.span(start + startAt)
+		lo2, hi2 := s.span(start + endAt)
+		var x, y, wrong, bad uint64
+		if hi-lo == 10 && hi2-lo2 == 10 && uint16(text.half(lo)) == front && uint16(text.half(lo2)) == front {
+			x, wrong = digits(text.word(hi-8), 8)
+			y, bad = digits(text.word(hi2-8), 8)
+			x, y = x+base, y+base
+		} else {
+			x, wrong = text.number(lo, hi)
+			y, bad = text.number(lo2, hi2)
+			if wrong == 0 && hi-lo == 10 {
+				front, base = uint16(text.half(lo)), x/1e8*1e8
+			}
+		}
 		s.odd[i] |= wrong | bad | (x|y)>>31 | (y-x)>>63 // seconds, in order
 		starts[i], ends[i] = int64(x), int64(y)
 	}
@@ -168,7 +169,7 @@ func (s *scan) readFlags(in shape, flags []flow.TCPFlags) {
 	text, at := s.text, in.of(in.flags)
 	for i, start := range s.starts[:len(flags)] {
 		lo, hi := s.span(start + at)
-		v, wrong := digits(text.word(hi-8), hi-lo)
+		v, wrong := digits(text.word(lo), hi-lo)
 		s.odd[i] |= wrong | v>>8
 		flags[i] = flow.FlagsKnown | flow.TCPFlags(v)
 	}

@@ -31,7 +31,7 @@ func gather(x uint64) uint64 { return x * 0x0002040810204081 >> 56 }
 
 // marks says for each set of eight bits where the zeros are among them: the first four
 // places and the others, and how many bytes they take.
-var marks = func() (t [256]struct{ first, rest, size uint64 }) {
+var marks = func() (t [256]struct{ first, rest, size, _ uint64 }) {
 	for set := range t {
 		m, n := &t[set], 0
 		for bit := range 8 {

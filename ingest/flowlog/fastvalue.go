@@ -8,18 +8,17 @@ import "encoding/binary"
 
 // number reads a number of 1 to 16 decimal digits, w[lo:hi]. wrong is 0 if it is one.
 func (w *window) number(lo, hi uint) (n, wrong uint64) {
-	n, wrong = digits(w.word(hi-8), min(hi-lo, 8))
-	if hi-lo > 8 {
-		left, bad := digits(w.word(hi-16), hi-lo-8)
-		return left*1e8 + n, wrong | bad
+	if hi-lo <= 8 {
+		return digits(w.word(lo), hi-lo)
 	}
-	return n, wrong
+	left, bad := digits(w.word(lo), hi-lo-8)
+	n, wrong = digits(w.word(hi-8), 8)
+	return left*1e8 + n, wrong | bad
 }
 
-// digits reads the last size bytes of w, 1 to 8 decimal digits. wrong is 0 if they are.
+// digits reads the first size bytes of w, 1 to 8 decimal digits. wrong is 0 if they are.
 func digits(w uint64, size uint) (n, wrong uint64) {
-	shift := (64 - 8*size) & 63
-	w = (w ^ zeros) >> shift << shift // what stands before the digits becomes zeros
+	w = (w ^ zeros) << ((64 - 8*size) & 63) // zeros come before the digits
 	wrong = ((w+nines)|w)&high | uint64(size-1)>>3
 	// Two digits are put together to a number, then two such numbers, then two of those.
 	w = w * (1 + 10<<8) >> 8 & 0x00ff00ff00ff00ff

@@ -167,10 +167,8 @@ func (c *portClasses) of(p uint16) uint16 {
 		return c.list.of(p)
 	}
 	line := &c.lines[n]
-	i := notAbove(line[16], p) << 4
-	i += notAbove(line[(i+8)%len(line)], p) << 3
-	i += notAbove(line[(i+4)%len(line)], p) << 2
-	i += notAbove(line[(i+2)%len(line)], p) << 1
+	i := (notAbove(line[8], p) + notAbove(line[16], p) + notAbove(line[24], p)) << 3
+	i += (notAbove(line[(i+2)%len(line)], p) + notAbove(line[(i+4)%len(line)], p) + notAbove(line[(i+6)%len(line)], p)) << 1
 	i += notAbove(line[(i+1)%len(line)], p)
 	return line[i%len(line)]
 }

@@ -72,13 +72,9 @@ func (w *TallyWorker) row(b *Batch, i int, id uint32, known *ifaceConfig) {
 	days := w.dayBit(start)
 	if w.classes == nil && src.Is4() && dst.Is4() && (packets|uint64(start)|uint64(last))>>32 == 0 {
 		// What addRow would do, without the detour.
-		swap := (src.Lo ^ dst.Lo) & in
-		ends := uint64(id)<<32 | uint64(uint32(src.Lo^swap))
-		far := (dst.Lo^swap)<<32 | uint64(localPort)<<16 | uint64(remotePort)
-		w.narrowHashes = append(w.narrowHashes, w.t.seed.narrow(ends, far, k))
-		r := w.nextNarrow()
-		r.ends, r.remote, r.kind, r.flags = ends, far, k, flags
-		r.portLo, r.portHi, r.portBits, r.days = folded, folded, portBits, days
+		w.addPlain(id, in, src.Lo, dst.Lo, localPort, remotePort, k)
+		r := &w.narrow[len(w.narrow)-1]
+		r.flags, r.portLo, r.portHi, r.portBits, r.days = flags, folded, folded, portBits, days
 		r.records, r.packets, r.bytes = 1, uint32(packets), bytes
 		r.firstSec, r.lastSec = uint32(start), uint32(last)
 		return

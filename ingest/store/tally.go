@@ -264,36 +264,44 @@ func eraAt(cuts []int64, t, shift int64) uint32 {
 // read turns the records from to end of b into rows of their own.
 func (w *TallyWorker) read(b *Batch, from, end int) {
 	w.clear()
-	lo, hi := w.t.cfg.From, w.t.cfg.To
+	if w.classes == nil {
+		w.readPlain(b, from, end)
+		return
+	}
 	for i := from; i < end; i++ {
-		start, last := b.Start[i], b.End[i]
-		if lo != 0 && last < lo || hi != 0 && start >= hi {
-			w.outside++
-			continue
+		w.record(b, i)
+	}
+}
+
+// record notes record i of b, and turns it into a row if it is of a flow.
+func (w *TallyWorker) record(b *Batch, i int) {
+	start, last := b.Start[i], b.End[i]
+	if lo, hi := w.t.cfg.From, w.t.cfg.To; lo != 0 && last < lo || hi != 0 && start >= hi {
+		w.outside++
+		return
+	}
+	id := w.of[b.Interface[i]]
+	s := &w.ifaces[id]
+	s.saw(start, last)
+	switch b.Status[i] {
+	case flow.StatusOK:
+		s.mark(start, last)
+		s.print(b, i)
+		if s.cuts != nil {
+			id = w.era(id, s.cuts, start, last)
 		}
-		id := w.of[b.Interface[i]]
-		s := &w.ifaces[id]
-		s.saw(start, last)
-		switch b.Status[i] {
-		case flow.StatusOK:
-			s.mark(start, last)
-			s.print(b, i)
-			if s.cuts != nil {
-				id = w.era(id, s.cuts, start, last)
-			}
-			w.row(b, i, id, &s.ifaceConfig)
-		case flow.StatusNoData:
-			s.mark(start, last)
-			s.noData++
-			w.noData++
-		case flow.StatusSkipData:
-			s.skip(start, last)
-			s.skipRows++
-			w.skipData++
-		default:
-			s.mark(start, last)
-			w.unsupported++
-		}
+		w.row(b, i, id, &s.ifaceConfig)
+	case flow.StatusNoData:
+		s.mark(start, last)
+		s.noData++
+		w.noData++
+	case flow.StatusSkipData:
+		s.skip(start, last)
+		s.skipRows++
+		w.skipData++
+	default:
+		s.mark(start, last)
+		w.unsupported++
 	}
 }
 

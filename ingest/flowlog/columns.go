@@ -15,7 +15,6 @@ const maxNames = 1 << 16
 type columns struct {
 	emit func(*store.Batch) error
 	rows *rows
-	full store.Batch // the whole of rows
 	out  store.Batch // what is handed on: the filled part of them
 	n    int         // rows filled
 
@@ -187,11 +186,9 @@ type recentName struct {
 const recentSize = 21
 
 func newColumns(emit func(*store.Batch) error) *columns {
-	r := new(rows)
 	return &columns{
 		emit:   emit,
-		rows:   r,
-		full:   r.batch(store.BatchSize),
+		rows:   new(rows),
 		series: new(store.Series),
 		naming: 1,
 		known:  make(map[string]*interned),

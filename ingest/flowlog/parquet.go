@@ -21,7 +21,8 @@ import (
 // same rules as lines of text, and the Line of a sample is the 1-based row number.
 //
 // Row groups are decoded by up to workers goroutines (0: one), and each of them calls
-// emit, so emit must be safe for concurrent use; a batch is valid during the call only.
+// emit, so emit must be safe for concurrent use; a batch is valid during the call only. Those
+// that have no row group emit batches of the others.
 // If DecodeParquet returns an error, batches may have been emitted before, the Stats are
 // nil, and the file must not count as read. The error is the first one of emit, or that
 // of ctx, as it was; or it says what is wrong with the file and begins with its name,
@@ -60,9 +61,11 @@ func DecodeParquet(ctx context.Context, r io.ReaderAt, size int64, name string, 
 	failed := make([]error, len(groups))
 	var next, bad atomic.Int64
 	var wait sync.WaitGroup
-	decoders := make([]*parquetDecoder, max(1, min(workers, len(groups))))
+	workers = max(1, workers)
+	decoders := make([]*parquetDecoder, min(workers, max(1, len(groups))))
+	hand := newHandOver(out, len(decoders))
 	for w := range decoders {
-		d := newParquetDecoder(schema, name, out.batch)
+		d := newParquetDecoder(schema, name, hand, workers)
 		decoders[w] = d
 		wait.Go(func() {
 			// Groups that were begun are finished although a later one failed, so that
@@ -70,14 +73,20 @@ func DecodeParquet(ctx context.Context, r io.ReaderAt, size int64, name string, 
 			for bad.Load() == 0 {
 				g := int(next.Add(1)) - 1
 				if g >= len(groups) {
-					return
+					_ = d.lines.Flush() // out keeps the error
+					break
 				}
 				if err := d.rowGroup(ctx, r, size, &groups[g], before[g]); err != nil {
 					failed[g] = err
 					bad.Add(1)
 				}
 			}
+			hand.leave()
+			hand.take()
 		})
+	}
+	for range workers - len(decoders) {
+		wait.Go(hand.take)
 	}
 	wait.Wait()
 	if err := ctx.Err(); err != nil {
@@ -93,9 +102,6 @@ func DecodeParquet(ctx context.Context, r io.ReaderAt, size int64, name string, 
 	}
 	stats := &Stats{Alibaba: schema.layout.alibaba}
 	for _, d := range decoders {
-		if err := d.lines.Flush(); err != nil {
-			return nil, err
-		}
 		stats.Merge(d.stats)
 	}
 	for _, column := range schema.layout.unknown {
@@ -125,14 +131,22 @@ type emitter struct {
 }
 
 func (e *emitter) batch(b *store.Batch) error {
-	if err := e.err.Load(); err != nil {
-		return *err
+	if err := e.failed(); err != nil {
+		return err
 	}
 	err := e.emit(b)
 	if err != nil {
 		e.err.CompareAndSwap(nil, &err)
 	}
 	return err
+}
+
+// failed returns the error of the first call that failed.
+func (e *emitter) failed() error {
+	if err := e.err.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // openParquet opens a file. The library allocates what the footer claims and may

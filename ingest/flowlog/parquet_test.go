@@ -14,6 +14,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/parquet-go/parquet-go"
@@ -357,6 +358,53 @@ func TestParquetPacketAddresses(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+	}
+}
+
+// TestParquetHandsBatchesOver: of a file of one row group the other workers emit batches too,
+// and their errors are not lost.
+func TestParquetHandsBatchesOver(t *testing.T) {
+	t.Parallel()
+	records := goodRecords(12_000)
+	file := writeParquet(t, form{codec: &parquet.Snappy}, records)
+	want, _, err := decodeParquet(file, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []flow.Record
+	var mu sync.Mutex
+	collect, calls, most, now := collectRecords(&got), 0, 0, 0
+	var failure error
+	emit := func(b *store.Batch) error {
+		mu.Lock()
+		calls++
+		now++
+		most = max(most, now)
+		err := failure
+		mu.Unlock()
+		time.Sleep(20 * time.Millisecond) // longer than decoding takes
+		defer func() { mu.Lock(); now--; mu.Unlock() }()
+		return errors.Join(err, collect(b))
+	}
+	decode := func() error {
+		_, err := DecodeParquet(context.Background(), bytes.NewReader(file), int64(len(file)), "x", 3, emit)
+		return err
+	}
+	if err := decode(); err != nil {
+		t.Fatal(err)
+	}
+	if most != 3 || calls != (len(want)+store.BatchSize-1)/store.BatchSize {
+		t.Errorf("%d batches, of which %d were emitted at once", calls, most)
+	}
+	order := func(a, b flow.Record) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) }
+	slices.SortFunc(want, order)
+	slices.SortFunc(got, order)
+	if d := cmp.Diff(want, got, equalRecords); d != "" {
+		t.Error("rows differ (-one +three):", d)
+	}
+	failure = errors.New("disk full")
+	if err := decode(); !errors.Is(err, failure) {
+		t.Errorf("error %v", err)
 	}
 }
 

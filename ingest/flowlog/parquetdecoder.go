@@ -34,14 +34,15 @@ type parquetDecoder struct {
 	pos      []span
 }
 
-func newParquetDecoder(schema *parquetSchema, name string, emit func(*store.Batch) error) *parquetDecoder {
+func newParquetDecoder(schema *parquetSchema, name string, hand *handOver, workers int) *parquetDecoder {
 	l := schema.layout
 	d := &parquetDecoder{schema: schema, stats: &Stats{},
-		lines: NewLineDecoder(emit),
+		lines: NewLineDecoder(nil),
 		fast:  l.lacks == "" && !l.has(TransitGateway) && l.has(SrcAddr) && l.has(DstAddr) && l.has(Start) && l.has(End),
 		pos:   make([]span, l.n),
 	}
 	d.lines.file, d.lines.layout, d.lines.stats = name, l, d.stats
+	d.lines.columns.emit = newHanding(hand, d.lines.columns, workers-1).batch
 	d.lines.columns.need(l.optional())
 	d.readers = append(d.readers, schema.columns...)
 	slices.SortStableFunc(d.readers, func(a, b parquetColumn) int { // those that may repeat others come last

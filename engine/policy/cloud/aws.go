@@ -223,6 +223,14 @@ func readAWS(files []*file, s *policy.Snapshot) error {
 	return r.build(s)
 }
 
+// appendAll returns a with b behind it; b itself if a is empty.
+func appendAll[T any](a, b []T) []T {
+	if len(a) == 0 {
+		return b
+	}
+	return append(a, b...)
+}
+
 // add adds what o read of later files.
 func (r *awsReader) add(o *awsReader) {
 	for kind := range o.seen {
@@ -231,8 +239,8 @@ func (r *awsReader) add(o *awsReader) {
 	for kind, pages := range o.pages {
 		r.pages[kind] = append(r.pages[kind], pages...)
 	}
-	r.groups = append(r.groups, o.groups...)
-	r.groupRules = append(r.groupRules, o.groupRules...)
+	r.groups = appendAll(r.groups, o.groups)
+	r.groupRules = appendAll(r.groupRules, o.groupRules)
 	r.interfaces = append(r.interfaces, o.interfaces...)
 	r.ofInstance = append(r.ofInstance, o.ofInstance...)
 	r.acls = append(r.acls, o.acls...)
@@ -264,6 +272,12 @@ func (r *awsReader) readPage(p *awsPage) error {
 		}
 		if n := len(r.pages[key]); n == 0 || r.pages[key][n-1] != p {
 			r.pages[key] = append(r.pages[key], p)
+		}
+		switch n := len(part.elements); key { // the most there is of anything
+		case "security-groups":
+			r.groups = slices.Grow(r.groups, n)
+		case "security-group-rules":
+			r.groupRules = slices.Grow(r.groupRules, n)
 		}
 		for i, e := range part.elements {
 			if e.raw[0] != '{' {

@@ -72,6 +72,9 @@ type awsGroupRule struct {
 	Description         string
 }
 
+// where names the rule in errors.
+func (g *awsGroupRule) where() string { return g.GroupID + "/" + g.SecurityGroupRuleID }
+
 func (r *awsReader) readGroup(_ *awsPage, e element) error {
 	g, ok := r.plain.group(e)
 	if !ok {
@@ -199,10 +202,12 @@ func (r *awsReader) buildGroups() ([]policy.Group, error) {
 // the same both times.
 func (b *groupBuilder) addRows(raw []located[awsGroupRule]) error {
 	rows := make([]located[policy.Rule], 0, len(raw))
-	for _, g := range raw {
+	var rules []policy.Rule
+	var peers []awsPeer
+	for i := range raw {
+		g := &raw[i]
 		v := &g.v
-		where := v.GroupID + "/" + v.SecurityGroupRuleID
-		var peers []awsPeer
+		peers = peers[:0]
 		if v.CidrIpv4 != "" {
 			peers = append(peers, awsPeer{cidr: v.CidrIpv4, description: v.Description})
 		}
@@ -216,15 +221,16 @@ func (b *groupBuilder) addRows(raw []located[awsGroupRule]) error {
 			peers = append(peers, awsPeer{group: v.ReferencedGroupInfo, description: v.Description})
 		}
 		if len(peers) != 1 {
-			return g.pos.errorf("%s: %d of CidrIpv4, CidrIpv6, PrefixListId and ReferencedGroupInfo instead of one", where, len(peers))
+			return g.pos.errorf("%s: %d of CidrIpv4, CidrIpv6, PrefixListId and ReferencedGroupInfo instead of one", v.where(), len(peers))
 		}
 		d := flow.Ingress
 		if v.IsEgress {
 			d = flow.Egress
 		}
-		rules, err := b.rules(v.GroupID, d, v.IPProtocol, v.FromPort, v.ToPort, peers)
+		var err error
+		rules, err = b.rules(rules[:0], v.GroupID, d, v.IPProtocol, v.FromPort, v.ToPort, peers)
 		if err != nil {
-			return g.pos.errorf("%s: %w", where, err)
+			return g.pos.errorf("%s: %w", v.where(), err)
 		}
 		rules[0].Ref.Rule = v.SecurityGroupRuleID
 		g.pos.mark(&rules[0])
@@ -265,13 +271,20 @@ func (b *groupBuilder) group(g *awsGroup, pos position) (policy.Group, error) {
 		if side.perms == nil {
 			continue
 		}
+		peers := 0
+		for i := range *side.perms {
+			peers += (*side.perms)[i].numPeers()
+		}
+		out.Rules = slices.Grow(out.Rules, peers)
 		for i := range *side.perms {
 			p := &(*side.perms)[i]
-			rules, err := b.rules(g.GroupID, side.d, p.IPProtocol, p.FromPort, p.ToPort, p.peers())
+			n := len(out.Rules)
+			var err error
+			out.Rules, err = b.rules(out.Rules, g.GroupID, side.d, p.IPProtocol, p.FromPort, p.ToPort, p.peers())
 			if err != nil {
 				return out, pos.errorf("%s: %s[%d]: %w", g.GroupID, side.name, i, err)
 			}
-			at := places[strings.ToLower(side.name)]
+			at, rules := places[strings.ToLower(side.name)], out.Rules[n:]
 			for k := range rules {
 				if i < len(at) && len(at[i]) == len(rules) {
 					at[i][k].mark(&rules[k])
@@ -279,7 +292,6 @@ func (b *groupBuilder) group(g *awsGroup, pos position) (policy.Group, error) {
 					pos.mark(&rules[k])
 				}
 			}
-			out.Rules = append(out.Rules, rules...)
 		}
 	}
 	out.Rules = mergeSame(out.Rules)
@@ -326,8 +338,12 @@ type awsPeer struct {
 	description string
 }
 
+func (p *awsPermission) numPeers() int {
+	return len(p.IPRanges) + len(p.Ipv6Ranges) + len(p.PrefixListIDs) + len(p.UserIDGroupPairs)
+}
+
 func (p *awsPermission) peers() []awsPeer {
-	var out []awsPeer
+	out := make([]awsPeer, 0, p.numPeers())
 	for _, c := range p.IPRanges {
 		out = append(out, awsPeer{cidr: c.CidrIP, description: c.Description})
 	}
@@ -344,13 +360,12 @@ func (p *awsPermission) peers() []awsPeer {
 	return out
 }
 
-// rules fans a permission out: one rule for each peer.
-func (b *groupBuilder) rules(group string, d flow.Direction, proto string, from, to *int, peers []awsPeer) ([]policy.Rule, error) {
+// rules fans a permission out: it appends one rule for each peer.
+func (b *groupBuilder) rules(out []policy.Rule, group string, d flow.Direction, proto string, from, to *int, peers []awsPeer) ([]policy.Rule, error) {
 	protos, ports, icmp, err := awsService(proto, from, to)
 	if err != nil {
 		return nil, err
 	}
-	out := make([]policy.Rule, 0, len(peers))
 	for _, p := range peers {
 		var set policy.AddrSet
 		switch {

@@ -123,7 +123,7 @@ func (r *trailReader) build(group string, d flow.Direction, p *trailPermission, 
 	if p.IPProtocol == "" || len(peers) == 0 {
 		return nil, false
 	}
-	rules, err := r.rules.rules(group, d, p.IPProtocol, p.FromPort.v, p.ToPort.v, peers)
+	rules, err := r.rules.rules(nil, group, d, p.IPProtocol, p.FromPort.v, p.ToPort.v, peers)
 	for i := range rules {
 		for _, m := range rules[i].Match {
 			for k := range m.Remote.Refs {

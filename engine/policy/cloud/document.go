@@ -2,6 +2,7 @@ package cloud
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"io"
@@ -60,14 +61,20 @@ func splitDocuments(f *file) ([]document, error) {
 func topValues(f *file) ([]element, error) {
 	var out []element
 	for at := skipSpace(f.data, 0); at < len(f.data); {
-		end, ok := valueEnd(f.data, at)
-		if !ok || !json.Valid(f.data[at:end]) {
+		end, ok := validEnd(f.data, at)
+		if !ok || !ends(f.data, at, end) {
 			return decodeValues(f) // which knows what to say
 		}
 		out = append(out, element{f.data[at:end:end], position{f, at}})
 		at = skipSpace(f.data, end)
 	}
 	return out, nil
+}
+
+// ends reports whether the value from at to end ends there: a bracket or quote says so, and
+// numbers and words must not go on.
+func ends(data []byte, at, end int) bool {
+	return data[at] == '{' || data[at] == '[' || data[at] == '"' || end == len(data) || bytes.IndexByte([]byte(",:[]{}\" \t\r\n"), data[end]) >= 0
 }
 
 // decodeValues is topValues by the JSON library.
@@ -162,10 +169,14 @@ func next(data []byte, at int) int {
 
 func skipSpace(data []byte, at int) int {
 	for at < len(data) && (data[at] == ' ' || data[at] == '\n' || data[at] == '\r' || data[at] == '\t') {
-		at++
+		if at++; at+8 <= len(data) && binary.LittleEndian.Uint64(data[at:]) == eightSpaces {
+			at += 8 // most of an export is indentation
+		}
 	}
 	return at
 }
+
+const eightSpaces = 0x2020202020202020
 
 // valueEnd returns the end of the JSON value that begins at offset at, by quotes and
 // brackets alone. What is no JSON has any end, or none.
@@ -187,6 +198,9 @@ func valueEnd(data []byte, at int) (end int, ok bool) {
 			}
 		default:
 			if depth > 0 {
+				for i+9 <= len(data) && binary.LittleEndian.Uint64(data[i+1:]) == eightSpaces {
+					i += 8
+				}
 				continue
 			}
 			// A number or a word.

@@ -10,7 +10,7 @@ import (
 // digest.
 func mergeSame(rules []policy.Rule) []policy.Rule {
 	at := make(map[string]*policy.Rule, len(rules))
-	var kept []*policy.Rule
+	kept := make([]*policy.Rule, 0, len(rules))
 	for i := range rules {
 		r := &rules[i]
 		id := RuleDigest(r)
@@ -23,9 +23,12 @@ func mergeSame(rules []policy.Rule) []policy.Rule {
 		kept = append(kept, r)
 	}
 	slices.SortFunc(kept, func(a, b *policy.Rule) int { return a.Ref.Compare(b.Ref) })
-	var out []policy.Rule
-	for _, r := range kept {
-		out = append(out, *r)
+	if len(kept) == 0 {
+		return nil
+	}
+	out := make([]policy.Rule, len(kept))
+	for i, r := range kept {
+		out[i] = *r
 	}
 	return out
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/sgadvise/sgadvise/engine/policy"
+	"github.com/sgadvise/sgadvise/ingest/flow"
 	"github.com/sgadvise/sgadvise/ingest/store"
 )
 
@@ -29,4 +30,24 @@ func ReplayByEntries(ctx context.Context, c *store.Connections, snap *policy.Sna
 // ReplayInPieces is Replay of few rows at once.
 func ReplayInPieces(ctx context.Context, c *store.Connections, snap *policy.Snapshot, rows int) (*Result, error) {
 	return replay(ctx, c, snap, nil, 3, means{piece: rows})
+}
+
+// Admitted returns, of every one of these rows, who may have opened it as the ladder is told,
+// and as the paths say if they are asked about this row alone.
+func Admitted(c *store.Connections, snap *policy.Snapshot, rows []int) (told, alone [][2]bool) {
+	e := newReplayer(c, snap, means{tables: neverTry}, 2)
+	var r store.Row
+	for _, i := range rows {
+		c.Head(i, &r)
+		in, out := e.possible(0, &r)
+		told = append(told, [2]bool{in, out})
+		at := e.known[r.Interface]
+		if at < 0 {
+			alone = append(alone, [2]bool{true, true})
+			continue
+		}
+		fresh := &worker{e: e}
+		alone = append(alone, [2]bool{fresh.possible(at, &r, flow.Ingress), fresh.possible(at, &r, flow.Egress)})
+	}
+	return told, alone
 }

@@ -156,69 +156,28 @@ func (e *replayer) peer(code uint32, a flow.Addr) (uint32, bool) {
 	return peer, ok
 }
 
-// possible reports whether the policy admits an accepted row if its connection was
-// opened in direction ingress, and if it was in direction egress.
-func (e *replayer) possible(worker int, r *store.Row) (ingress, egress bool) {
-	i := e.known[r.Interface]
-	if i < 0 || e.snap.Interfaces[i].Transit {
-		return true, true
-	}
-	w := e.workers[worker]
-	if r.Side == flow.DirectionUnknown || e.cut(i) {
-		return w.possible(i, r, flow.Ingress), w.possible(i, r, flow.Egress)
-	}
-	t := e.paths.of(i)
-	admits := func(opener flow.Direction) bool {
-		x := orient.Read(r, r.Side, opener)
-		return w.ruleOf(t, r.Proto, &x).verdict() != policy.Denied
-	}
-	return admits(flow.Ingress), admits(flow.Egress)
-}
-
-// possible reports whether any reading of r as opened in direction opener may have been
-// admitted at interface i.
-func (w *worker) possible(i int32, r *store.Row, opener flow.Direction) bool {
-	w.readings = orient.Readings(w.readings[:0], r, orient.Opinion{Opener: opener, Method: orient.ByRules})
-	for j := range w.readings {
-		if !w.e.cut(i) {
-			if w.ruleOf(w.e.paths.of(i), r.Proto, &w.readings[j]).verdict() != policy.Denied {
-				return true
-			}
-			continue
-		}
-		// It may have been opened under earlier rules.
-		for era := int(r.EraHi); era >= w.e.eldest[i]; era-- {
-			for _, t := range w.tables(i, uint32(era)) {
-				if w.ruleOf(t, r.Proto, &w.readings[j]).verdict() != policy.Denied {
-					return true
-				}
-			}
-		}
-	}
-	return false
-}
-
 // worker is what one goroutine needs to replay.
 type worker struct {
 	e *replayer
 	// By direction. What comes next is often judged as what came last.
-	requests [2]judgement
-	packets  [2]judgement
-	readings []orient.Reading
-	rulings  []ruling   // on the readings
-	entries  [2][]entry // by direction of the opener
-	marked   [2][2][2][2]marked
-	marks    marks
-	era      eraTables
-	during   []*[2]compiled
-	dated    []dated
-	one      marks
-	common   marks
-	whole    marks
-	sigs     map[string]int32
-	sigList  []Signature
-	sigKey   []byte
-	unions   map[[2]int32]int32 // two signatures → that of both
+	requests  [2]judgement
+	packets   [2]judgement
+	readings  []orient.Reading
+	rulings   []ruling // on the readings
+	admission admission
+	entries   [2][]entry // by direction of the opener
+	marked    [2][2][2][2]marked
+	marks     marks
+	era       eraTables
+	during    []*[2]compiled
+	dated     []dated
+	one       marks
+	common    marks
+	whole     marks
+	sigs      map[string]int32
+	sigList   []Signature
+	sigKey    []byte
+	unions    map[[2]int32]int32 // two signatures → that of both
 
 	// By direction of the opener.
 	talks   [2][]talk

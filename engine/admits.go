@@ -18,7 +18,7 @@ type admission struct {
 	near    int
 	remote  flow.Addr // the last one
 	class   int32     // its class
-	known   [admissions]admitted
+	known   *[admissions]admitted
 }
 
 const (
@@ -48,6 +48,9 @@ func (k *admissionKey) hash() uint64 {
 
 // enter goes on to the interface with that code, whose index is i.
 func (a *admission) enter(p *paths, code uint32, i int32) {
+	if a.known == nil {
+		a.known = new([admissions]admitted)
+	}
 	a.code, a.paths, a.remote = code+1, p.of(i), flow.Addr{}
 	a.quick = a.remotes.Of(a.paths[0].table, a.paths[1].table)
 }

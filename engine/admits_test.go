@@ -12,7 +12,7 @@ import (
 
 func TestWhatIsAdmittedIsRememberedRight(t *testing.T) {
 	differ := 0
-	for seed := range uint64(150) {
+	for seed := range uint64(60) {
 		r := rand.New(rand.NewPCG(seed, 31))
 		snap, err := cloud.ParseText("policy", []byte(randomPolicy(r)))
 		if err != nil {
@@ -35,7 +35,7 @@ func TestWhatIsAdmittedIsRememberedRight(t *testing.T) {
 			}
 		}
 	}
-	if differ < 1000 {
+	if differ < 400 {
 		t.Errorf("the rules say of %d rows only who opened them", differ)
 	}
 }

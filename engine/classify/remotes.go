@@ -21,7 +21,7 @@ func (r *Remotes) Of(tables ...*Table) bool {
 	for _, t := range tables {
 		for i := range t.stages {
 			s := &t.stages[i]
-			if s.tried != nil {
+			if s.trials != nil {
 				return false
 			}
 			if len(s.remote.in4) == 0 {

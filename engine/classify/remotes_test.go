@@ -67,7 +67,7 @@ func TestRemotesTellApartWhatTablesDo(t *testing.T) {
 			}
 		}
 	}
-	if new(Remotes).Of(&Table{stages: []stage{{tried: []tried{}}}}) {
+	if new(Remotes).Of(&Table{stages: []stage{{trials: new(trials)}}}) {
 		t.Error("a table that tries its boxes has classes")
 	}
 }

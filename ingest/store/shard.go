@@ -8,9 +8,9 @@ import (
 )
 
 const (
-	// shardBits: 128 shards give a full batch 16 rows for each lock taken, and
-	// keep any two of a few workers apart most of the time.
-	shardBits = 7
+	// shardBits: 64 shards give a full batch 32 rows for each lock taken, whose misses of
+	// the cache overlap, and keep any two of a few workers apart most of the time.
+	shardBits = 6
 	numShards = 1 << shardBits
 )
 
@@ -119,9 +119,9 @@ func (s *shard) touchWide(hashes []uint64, order []uint16) {
 	}
 }
 
-// touchRows is how many rows are touched ahead: more than the misses a processor
-// keeps under way, few enough for their lines to stay in the first-level cache.
-const touchRows = 32
+// touchRows is how many rows are touched ahead: nearly always all that a batch has for a
+// shard, few enough for their lines to stay in the first-level cache.
+const touchRows = 64
 
 // addNarrow adds one row, of hash h. The caller holds the lock.
 func (s *shard) addNarrow(h uint64, r *narrowRow) {

@@ -44,6 +44,7 @@ type parquetColumn struct {
 	codes []uint32 // of each row the place in the dictionary, one beyond it for null; nil if pages has values
 	same  bool     // all codes are
 	room  []uint32 // memory for codes
+	text  []byte   // memory for one value
 
 	parsed parsedValues // of the dictionary
 }
@@ -196,6 +197,9 @@ func (c *parquetColumn) place(i int) int {
 			return p
 		}
 		return -1
+	}
+	if len(c.nulls) == 0 {
+		return c.value + i
 	}
 	before, null := slices.BinarySearch(c.nulls, int32(c.row+i))
 	if null {

@@ -194,7 +194,8 @@ func (c *parquetColumn) names(out []uint32, of []families, columns *columns) {
 	if c.codes == nil || c.kind != parquet.ByteArray {
 		for i := range out {
 			if of[i] != 0 {
-				out[i] = columns.iface(ifaceName(c.appendText(nil, i)))
+				c.text = c.appendText(c.text[:0], i)
+				out[i] = columns.iface(ifaceName(c.text))
 			}
 		}
 		return

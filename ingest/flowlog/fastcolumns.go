@@ -277,8 +277,13 @@ func (s *scan) readNames(in shape, c *columns, n int) {
 		lo, hi := s.span(start + at)
 		if hi-lo == recentSize {
 			name := recentName{text.word(lo), text.word(lo + 8), text.word(hi - 8), 0}
-			if slot := c.slot(name.back); slot[0].is(name) {
+			slot := c.slot(name.back)
+			if slot[0].is(name) {
 				ifaces[i] = slot[0].index
+				continue
+			}
+			if slot[1].is(name) {
+				ifaces[i] = slot[1].index
 				continue
 			}
 		}

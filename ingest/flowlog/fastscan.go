@@ -53,7 +53,7 @@ var marks = func() (t [256]struct{ first, rest, size, _ uint64 }) {
 const (
 	// scanSize is what is scanned at once: whole lines, little enough that they and what is
 	// known of them stay in the first-level cache, and that a place fits 16 bits.
-	scanSize = 16 << 10
+	scanSize = 24 << 10
 	// slack is the room on both sides of them: parsers of values look at bytes around these.
 	slack = 32
 	// scanLines is how many lines are decoded together.

@@ -240,6 +240,25 @@ func has(ids []int32, id int32) bool {
 // intern returns the worker's number for the signature in w.marks.
 func (w *worker) intern() int32 {
 	m := &w.marks
+	hash := uint32(0)
+	for _, s := range [3][]int32{m.hits, m.decisive, m.possible} {
+		for _, id := range s {
+			hash = (hash ^ uint32(id)) * 0x9e3779b1 // 2^32 over the golden ratio: spreads any input
+		}
+		hash = (hash ^ uint32(len(s))) * 0x9e3779b1
+	}
+	at := &w.interned[hash>>22%lately]
+	if at.signature > 0 && slices.Equal(at.hits, m.hits) && slices.Equal(at.decisive, m.decisive) && slices.Equal(at.possible, m.possible) {
+		return at.signature - 1
+	}
+	at.hits, at.decisive, at.possible = append(at.hits[:0], m.hits...), append(at.decisive[:0], m.decisive...), append(at.possible[:0], m.possible...)
+	at.signature = w.internTidy() + 1
+	return at.signature - 1
+}
+
+// internTidy is intern for marks that were not asked for lately.
+func (w *worker) internTidy() int32 {
+	m := &w.marks
 	m.tidy()
 	w.sigKey = w.sigKey[:0]
 	for _, s := range [3][]int32{m.hits, m.decisive, m.possible} {
@@ -262,17 +281,29 @@ func (w *worker) union(a, b int32) int32 {
 	if a == b {
 		return a
 	}
-	n, ok := w.unions[[2]int32{a, b}]
-	if !ok {
+	u := &w.unions[uint32(a*31+b)%lately]
+	if u.a != a || u.b != b {
 		w.marks.reset()
 		for _, s := range [2]*Signature{&w.sigList[a], &w.sigList[b]} {
 			w.marks.hits, w.marks.decisive = append(w.marks.hits, s.Hits...), append(w.marks.decisive, s.Decisive...)
 			w.marks.possible = append(w.marks.possible, s.Possible...)
 		}
-		n = w.intern()
-		w.unions[[2]int32{a, b}] = n
+		*u = union{a, b, w.intern()}
 	}
-	return n
+	return u.both
+}
+
+// lately is how many signatures, and unions of two, are found at once if they were asked
+// for lately.
+const lately = 1 << 10
+
+// union is two signatures, and that of both.
+type union struct{ a, b, both int32 }
+
+// interned is marks as they were before they were tidied, and their signature.
+type interned struct {
+	hits, decisive, possible []int32
+	signature                int32 // plus one
 }
 
 func keep(s []int32) []int32 { return append([]int32(nil), s...) }

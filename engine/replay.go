@@ -141,7 +141,7 @@ func newReplayer(c *store.Connections, snap *policy.Snapshot, how means, workers
 	e.paths = pathsOf(snap, rows, how.tables, workers)
 	for range workers {
 		m := marks{rules: e.paths.rules}
-		e.workers = append(e.workers, &worker{e: e, sigs: make(map[string]int32), unions: make(map[[2]int32]int32), marks: m, one: m, common: m, whole: m})
+		e.workers = append(e.workers, &worker{e: e, sigs: make(map[string]int32), marks: m, one: m, common: m, whole: m})
 	}
 	return e
 }
@@ -177,7 +177,8 @@ type worker struct {
 	sigs      map[string]int32
 	sigList   []Signature
 	sigKey    []byte
-	unions    map[[2]int32]int32 // two signatures → that of both
+	unions    [lately]union
+	interned  [lately]interned
 
 	// By direction of the opener.
 	talks   [2][]talk

@@ -271,7 +271,9 @@ func (w *worker) internTidy() int32 {
 		return n
 	}
 	n := int32(len(w.sigList))
-	w.sigs[string(w.sigKey)] = n
+	k := string(w.sigKey)
+	w.sigs[k] = n
+	w.sigKeys = append(w.sigKeys, k)
 	w.sigList = append(w.sigList, Signature{keep(m.hits), keep(m.decisive), keep(m.possible)})
 	return n
 }

@@ -84,7 +84,7 @@ func (m *merger) number(p *part, d int, users []int32) {
 	for j, mine := range h.site.signatures {
 		s := &p.owner.sigList[mine]
 		if own[mine] < 0 {
-			k := s.key()
+			k := p.owner.sigKeys[mine]
 			n, ok := m.known[k]
 			if !ok {
 				n = int32(len(res.Signatures))

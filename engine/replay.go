@@ -176,6 +176,7 @@ type worker struct {
 	whole     marks
 	sigs      map[string]int32
 	sigList   []Signature
+	sigKeys   []string // by number
 	sigKey    []byte
 	unions    [lately]union
 	interned  [lately]interned

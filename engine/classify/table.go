@@ -223,27 +223,26 @@ func (s *stage) compileServices(boxes []box, rows *rows, rowOf func(func(*policy
 func protocolClasses(boxes []box) [256]uint8 {
 	var of [256]uint8
 	split := func(apart func(flow.Proto) bool) {
-		type part struct {
-			class uint8
-			apart bool
-		}
-		known := make(map[part]uint8)
+		var known [256][2]int // class, apart or not → new class, plus one
+		classes := 0
 		for v := range of {
-			p := part{of[v], apart(flow.Proto(v))}
-			n, ok := known[p]
-			if !ok {
-				n = uint8(len(known))
-				known[p] = n
+			n := &known[of[v]][0]
+			if apart(flow.Proto(v)) {
+				n = &known[of[v]][1]
 			}
-			of[v] = n
+			if *n == 0 {
+				classes++
+				*n = classes
+			}
+			of[v] = uint8(*n - 1)
 		}
 	}
 	split(flow.Proto.HasPorts)
 	split(flow.Proto.IsICMP)
-	seen := map[policy.ProtoSet]bool{policy.AnyProto: true}
+	seen := []policy.ProtoSet{policy.AnyProto} // few are different
 	for i := range boxes {
-		if s := boxes[i].match.Protos; !seen[s] {
-			seen[s] = true
+		if s := boxes[i].match.Protos; !slices.Contains(seen, s) {
+			seen = append(seen, s)
 			split(s.Has)
 		}
 	}

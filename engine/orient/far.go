@@ -2,6 +2,7 @@ package orient
 
 import (
 	"cmp"
+	"slices"
 
 	"github.com/sgadvise/sgadvise/ingest/flow"
 	"github.com/sgadvise/sgadvise/ingest/store"
@@ -15,8 +16,14 @@ type farLog struct {
 	free          uint8 // see store.Row.RemoteFree
 	// Client ports by service port of proven connections, as our side sees them: those
 	// we opened to the far end's port, and those it opened to ours.
-	opened, served map[uint16]uint64
+	opened, served []farService
 	even           []farRow // proven rows that time alone tells apart
+}
+
+// farService is a service port and the client ports of connections to it.
+type farService struct {
+	port    uint16
+	clients uint64
 }
 
 // farRow is a proven row, as our side sees it.
@@ -32,7 +39,7 @@ func (f *farLog) answersFor(r *store.Row) bool {
 
 func (f *farLog) read(d *decider, r *store.Row) {
 	f.proto, f.local, f.remote, f.free = r.Proto, r.Local, r.Remote, r.RemoteFree
-	f.opened, f.served, f.even = nil, nil, f.even[:0]
+	f.opened, f.served, f.even = f.opened[:0], f.served[:0], f.even[:0]
 	if r.RemoteFree > 0 {
 		return // several peers, none of which need have a log here
 	}
@@ -66,19 +73,38 @@ func (f *farLog) read(d *decider, r *store.Row) {
 		}
 		switch {
 		case d.ops[i].Opener == flow.Ingress && x.Client != store.LocalClient:
-			f.opened = with(f.opened, x.LocalPort, clientBits(x.Client, x.LocalPort, x.RemotePort, x.PortBits, flow.Ingress))
+			f.opened = append(f.opened, farService{x.LocalPort, clientBits(x.Client, x.LocalPort, x.RemotePort, x.PortBits, flow.Ingress)})
 		case d.ops[i].Opener == flow.Egress && x.Client != store.RemoteClient:
-			f.served = with(f.served, x.RemotePort, clientBits(x.Client, x.LocalPort, x.RemotePort, x.PortBits, flow.Egress))
+			f.served = append(f.served, farService{x.RemotePort, clientBits(x.Client, x.LocalPort, x.RemotePort, x.PortBits, flow.Egress)})
 		}
 	}
+	f.opened, f.served = joined(f.opened), joined(f.served)
 }
 
-func with(m map[uint16]uint64, port uint16, clients uint64) map[uint16]uint64 {
-	if m == nil {
-		m = make(map[uint16]uint64)
+// joined returns s in the order of ports, each of them once.
+func joined(s []farService) []farService {
+	byPort := func(a, b farService) int { return cmp.Compare(a.port, b.port) }
+	if !slices.IsSortedFunc(s, byPort) {
+		slices.SortFunc(s, byPort)
 	}
-	m[port] |= clients
-	return m
+	out := s[:0]
+	for _, x := range s {
+		if n := len(out); n > 0 && out[n-1].port == x.port {
+			out[n-1].clients |= x.clients
+			continue
+		}
+		out = append(out, x)
+	}
+	return out
+}
+
+// clients returns the client ports of connections to port.
+func clients(s []farService, port uint16) uint64 {
+	n, ok := slices.BinarySearchFunc(s, port, func(x farService, port uint16) int { return cmp.Compare(x.port, port) })
+	if !ok {
+		return 0
+	}
+	return s[n].clients
 }
 
 // opener returns who opened row r, seen over t, if the far end's log proves it.
@@ -98,8 +124,9 @@ func (f *farLog) opener(r *store.Row, t times) flow.Direction {
 		}
 		return flow.DirectionUnknown
 	}
-	out := r.Client != store.RemoteClient && f.opened[r.RemotePort] != 0 && clientBits(r.Client, r.LocalPort, r.RemotePort, r.PortBits, flow.Egress)&^f.opened[r.RemotePort] == 0
-	in := r.Client != store.LocalClient && f.served[r.LocalPort] != 0 && clientBits(r.Client, r.LocalPort, r.RemotePort, r.PortBits, flow.Ingress)&^f.served[r.LocalPort] == 0
+	opened, served := clients(f.opened, r.RemotePort), clients(f.served, r.LocalPort)
+	out := r.Client != store.RemoteClient && opened != 0 && clientBits(r.Client, r.LocalPort, r.RemotePort, r.PortBits, flow.Egress)&^opened == 0
+	in := r.Client != store.LocalClient && served != 0 && clientBits(r.Client, r.LocalPort, r.RemotePort, r.PortBits, flow.Ingress)&^served == 0
 	switch {
 	case in && !out:
 		return flow.Ingress

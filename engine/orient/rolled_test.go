@@ -29,7 +29,7 @@ func maze(r *rand.Rand, n int, eras bool) []flow.Record {
 			Src:     netip.AddrFrom4([4]byte{198, 51, byte(r.IntN(nets)), byte(r.IntN(hosts))}),
 			SrcPort: ports[r.IntN(len(ports))], DstPort: ports[r.IntN(len(ports))],
 			Proto: []flow.Proto{flow.TCP, flow.TCP, flow.TCP, flow.UDP, flow.UDP, flow.ICMP}[r.IntN(6)], Action: flow.Accept, Packets: 1, Bytes: 9}
-		if r.IntN(20) == 0 {
+		if r.IntN(8) == 0 {
 			rec.Src = netip.MustParseAddr(local[fmt.Sprintf("eni-%d", 1+r.IntN(ends))])
 		}
 		if rec.Interface == "eni-1" && r.IntN(3) == 0 {

@@ -114,16 +114,45 @@ func (d *slow) prove(g *hosts, hidden *veil) {
 
 // far asks the far ends' logs.
 func (d *slow) far() {
-	before := &decider{c: d.c, env: d.env, spans: d.spans, ops: append([]Opinion(nil), d.ops...)}
+	before := append([]Opinion(nil), d.ops...)
 	for i := range d.ops {
 		r := d.row(i)
-		if d.env.Peer == nil || d.ops[i].Method.Proven() || r.Side == flow.DirectionUnknown || !r.Proto.HasPorts() {
+		if d.env.Peer == nil || before[i].Method.Proven() || r.Side == flow.DirectionUnknown || !r.Proto.HasPorts() || r.RemoteFree > 0 {
 			continue
 		}
-		var f farLog
-		f.read(before, r)
-		if dir := f.opener(r, times{r.First, r.Last}); dir != flow.DirectionUnknown {
-			d.ops[i] = Opinion{dir, ByPeer, false}
+		peer, ok := d.env.Peer(r.Interface, r.Remote)
+		if !ok || peer == r.Interface {
+			continue
+		}
+		var opened, served uint64 // client ports of connections that we opened to the remote port, and that it opened to ours
+		var near [3]bool
+		for k := d.spans[peer].lo; k < d.spans[peer].hi; k++ {
+			x := d.row(k)
+			if x.Proto != r.Proto || x.Local != r.Remote || x.Remote != r.Local || x.RemoteFree > 0 || !before[k].Method.Proven() {
+				continue
+			}
+			if even(x) && x.LocalPort == r.LocalPort && x.First <= r.Last+idle && r.First <= x.Last+idle {
+				near[before[k].Opener.Reverse()] = true
+			}
+			h := headOf(x)
+			if before[k].Opener == flow.Ingress && x.Client != store.LocalClient && x.LocalPort == r.RemotePort {
+				opened |= h.clientBits(flow.Ingress)
+			}
+			if before[k].Opener == flow.Egress && x.Client != store.RemoteClient && x.RemotePort == r.LocalPort {
+				served |= h.clientBits(flow.Egress)
+			}
+		}
+		h := headOf(r)
+		out := r.Client != store.RemoteClient && opened != 0 && h.clientBits(flow.Egress)&^opened == 0
+		in := r.Client != store.LocalClient && served != 0 && h.clientBits(flow.Ingress)&^served == 0
+		if even(r) {
+			in, out = near[flow.Ingress], near[flow.Egress]
+		}
+		switch {
+		case in && !out:
+			d.ops[i] = Opinion{flow.Ingress, ByPeer, false}
+		case out && !in:
+			d.ops[i] = Opinion{flow.Egress, ByPeer, false}
 		}
 	}
 }

@@ -183,6 +183,9 @@ func (f *analyzeFlags) perform(ctx context.Context, st *settings, s streams) (*a
 		return nil, err
 	}
 	st.analyzer.Unread = read.Ledger.Total()
+	if st.analyzer.DropRows && st.analyzer.Mode == plan.ModeNone {
+		collect(lastPercent)
+	}
 	an, err := analyzer.Run(ctx, res, st.analyzer)
 	if err != nil {
 		return nil, err

@@ -147,6 +147,7 @@ func (f *inputFlags) readPolicy(s streams) (*policy.History, []cloud.Input, erro
 		return nil, nil, err
 	}
 	h, inputs, err := cloud.ReadHistory(f.policy, cloud.Options{Stdin: s.in, Dated: dated})
+	collect(gcPercent)
 	if err != nil {
 		return nil, nil, inputError(err)
 	}

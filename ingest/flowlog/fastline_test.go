@@ -1,6 +1,7 @@
 package flowlog
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -233,6 +234,35 @@ func TestAddressesThatWereReadAreKnownByTheWholeOfTheirText(t *testing.T) {
 		}
 		checkBlock(t, b, text.String(), DefaultLayout())
 	}
+}
+
+func TestAddressesKeptInOnePlaceAreToldApart(t *testing.T) {
+	s := newScan()
+	word := func(text string) uint64 { return binary.LittleEndian.Uint64([]byte(text)) }
+	kept := map[*recentAddr]string{}
+	var text strings.Builder
+	pair := func(a, b string) {
+		for _, addr := range []string{a, b, a} {
+			text.WriteString(strings.Replace(ok, "172.31.16.139 172.31.16.21", addr+" "+addr, 1) + "\n")
+		}
+	}
+	for _, form := range []string{"%d.%d.111.111", "111.111.%d.%d"} { // the same end, the same front
+		clear(kept)
+		for i := range 5000 {
+			a := fmt.Sprintf(form, 10+i%90, 10+i/90)
+			e := s.recent(word(a), word(a[len(a)-8:]))
+			if b, found := kept[e]; found && len(b) == len(a) {
+				pair(a, b)
+			}
+			kept[e] = a
+		}
+	}
+	pair("11.11.11.11", "11.11.11") // both
+	pair("11.11.11.11", "11.11.1111.11.11")
+	if text.Len() < 1000*len(ok) {
+		t.Fatalf("only %d bytes", text.Len())
+	}
+	checkBlock(t, newBench(), text.String(), DefaultLayout())
 }
 
 func FuzzBlocks(f *testing.F) {

@@ -40,6 +40,9 @@ func (t *table[T]) chunk() (first uint32, known rows[T]) {
 		t.all.segments = append(t.all.segments, alloc[[segmentRows]T](t.mem, first > 0))
 	}
 	t.next += chunkRows
+	// Written before it is read, a fresh page is made once; read first it would be that of
+	// zeros, which all share, and then another one.
+	*t.all.at(first) = *new(T)
 	return first, t.all
 }
 

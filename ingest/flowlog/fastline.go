@@ -156,7 +156,7 @@ func (s *scan) separate(at, end int, in shape) bool {
 		i := at + 2
 		for ; i+8 <= end; i += 8 {
 			p := s.four(i)
-			wrong |= s.text[p&0xffff] ^ in.sep | s.text[p>>16&0xffff] ^ in.sep | s.text[p>>32&0xffff] ^ in.sep | s.text[p>>48] ^ in.sep
+			wrong |= (s.text[p&0xffff] ^ in.sep) | (s.text[p>>16&0xffff] ^ in.sep) | (s.text[p>>32&0xffff] ^ in.sep) | (s.text[p>>48] ^ in.sep)
 		}
 		for ; i < end; i += 2 {
 			wrong |= s.text[s.place(i)] ^ in.sep
@@ -168,7 +168,7 @@ func (s *scan) separate(at, end int, in shape) bool {
 		if first != before+1 || after != second+1 {
 			return false
 		}
-		wrong |= s.text[first] ^ in.quote | s.text[second] ^ in.quote
+		wrong |= (s.text[first] ^ in.quote) | (s.text[second] ^ in.quote)
 		if i+6 < end {
 			wrong |= s.text[after] ^ in.sep
 		}

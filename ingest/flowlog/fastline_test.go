@@ -103,6 +103,29 @@ func TestFastPathEqualsTheSlowOneOnBlocks(t *testing.T) {
 	}
 }
 
+// Each byte is put where a separator or a quote is; those that have some of its bits, as a
+// space has of a comma, are the likeliest to be taken for it.
+func TestNoByteStandsForAnother(t *testing.T) {
+	b := newBench()
+	for _, sep := range []string{" ", ",", "|"} {
+		for _, line := range []string{strings.ReplaceAll(ok, " ", sep), strings.ReplaceAll(quotedOK, " ", sep)} {
+			l := blockLayouts(sep)[0]
+			for i := range len(line) {
+				if line[i] != sep[0] && line[i] != '"' {
+					continue
+				}
+				var text strings.Builder
+				for c := range 256 {
+					if c != '\n' {
+						text.WriteString(line + "\n" + line[:i] + string([]byte{byte(c)}) + line[i+1:] + "\n")
+					}
+				}
+				checkBlock(t, b, text.String(), l)
+			}
+		}
+	}
+}
+
 func TestColumnsInAnyOrderAndLongBlocks(t *testing.T) {
 	r, b := rand.New(rand.NewPCG(9, 9)), newBench()
 	names := strings.Fields(v5Names)

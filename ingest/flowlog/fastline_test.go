@@ -126,6 +126,23 @@ func TestNoByteStandsForAnother(t *testing.T) {
 	}
 }
 
+// A return at the end of a line is no part of its last value, whichever that is.
+func TestReturnsBehindEachColumn(t *testing.T) {
+	b := newBench()
+	names, values := strings.Fields(defaultNames), strings.Fields(ok)
+	for _, sep := range []string{" ", ",", "\t", ";", "|"} {
+		for i := range names {
+			at := func(of []string) []string { return append(slices.Delete(slices.Clone(of), i, i+1), of[i]) }
+			l := newLayout(at(names), sep[0])
+			if sep == " " {
+				l = newLayout(at(names), 0)
+			}
+			line := strings.Join(at(values), sep)
+			checkBlock(t, b, line+"\r\n"+line+"\n"+line+"\r\r\n"+line+"\r", l)
+		}
+	}
+}
+
 func TestColumnsInAnyOrderAndLongBlocks(t *testing.T) {
 	r, b := rand.New(rand.NewPCG(9, 9)), newBench()
 	names := strings.Fields(v5Names)

@@ -113,8 +113,8 @@ func (s *scan) span(i uint16) (lo, hi uint) {
 	return both&0xffff + 1, both >> 16
 }
 
-// load takes lines of block from the given offset on and finds the places of sep, quote and
-// newlines, and maybe of other bytes that plain lines have not, in them. It returns the
+// load takes lines of block from the given offset on and finds the places of sep, quote,
+// newlines and returns before them, and maybe of other bytes that plain lines have not, in them. It returns the
 // number of bytes taken, 0 if the first line is too long.
 func (s *scan) load(block []byte, from int, sep, quote byte) int {
 	lines := block[from:]
@@ -137,7 +137,7 @@ func (s *scan) load(block []byte, from int, sep, quote byte) int {
 	}
 	s.at, s.found = 0, 2
 	binary.LittleEndian.PutUint16(s.places[:], slack-1)
-	if limit := max(sep, quote, '\n'); limit <= ',' {
+	if limit := max(sep, quote, '\r'); limit <= ',' {
 		s.findUpTo(end, limit)
 	} else { // values have such bytes
 		s.findAny(end, sep, quote)
@@ -160,14 +160,14 @@ func (s *scan) findUpTo(end int, limit byte) {
 	s.cut(int(n), end)
 }
 
-// findAny finds the places of sep, quote and newlines, and no others.
+// findAny finds the places of sep, quote and the ends of lines, and no others.
 func (s *scan) findAny(end int, sep, quote byte) {
 	const every = 0x0001000100010001
 	text, seps, quotes := s.text, uint64(sep)*each, uint64(quote)*each
 	at, n := uint64(slack*every), uint64(s.found)
 	for i := uint(slack); i < uint(end); i += 8 {
 		x := text.word(i)
-		n = s.mark(n, gather(others(x, seps)&others(x, quotes)&others(x, '\n'*each)), at)
+		n = s.mark(n, gather(others(x, seps)&others(x, quotes)&others(x, '\n'*each)&others(x, '\r'*each)), at)
 		at += 8 * every
 	}
 	s.cut(int(n), end)

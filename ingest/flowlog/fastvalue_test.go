@@ -101,7 +101,7 @@ func TestSeparatorsAreFoundExactly(t *testing.T) {
 	}
 }
 
-// checkSeparators checks that places has all separators, quotes and newlines, and nothing
+// checkSeparators checks that places has all separators, quotes and ends of lines, and nothing
 // else but bytes that are taken for odd.
 func checkSeparators(t *testing.T, s *scan, text []byte, sep, quote byte) {
 	t.Helper()
@@ -113,7 +113,7 @@ func checkSeparators(t *testing.T, s *scan, text []byte, sep, quote byte) {
 	}
 	want := []byte{slack - 1, 0}
 	for i, c := range text {
-		if limit := max(sep, quote, '\n'); c == sep || c == '\n' || c == quote && limit > ',' || c <= limit && limit <= ',' {
+		if limit := max(sep, quote, '\r'); c == sep || c == '\n' || c == '\r' || c == quote && limit > ',' || c <= limit && limit <= ',' {
 			want = append(want, byte(i+slack), byte((i+slack)>>8))
 		}
 	}

@@ -25,6 +25,8 @@ func (w *TallyWorker) readPlain(b *Batch, from, end int) {
 	if hi == 0 {
 		hi = math.MaxInt64
 	}
+	var unfolded [unfoldedRows]*portClasses // of the last rows
+	count := 0
 	for i := range iface {
 		id := w.of[iface[i]]
 		known := &w.ifaces[id]
@@ -48,6 +50,8 @@ func (w *TallyWorker) readPlain(b *Batch, from, end int) {
 		if status[i] != flow.StatusOK || uint8(action[i]-flow.Accept) > 1 || !proto[i].HasPorts() || client == 0 ||
 			!bothIs4(src, dst) || !bothIs4(near, far) || (packets|uint64(start)|uint64(last))>>32 != 0 ||
 			start > last || start < known.dayFrom || last >= known.dayTo || last < lo || start >= hi || known.cuts != nil {
+			w.fold(unfolded[:count])
+			count = 0
 			w.record(b, from+i)
 			continue
 		}
@@ -75,13 +79,42 @@ func (w *TallyWorker) readPlain(b *Batch, from, end int) {
 		if side == flow.DirectionUnknown {
 			whose = eitherPorts
 		}
-		first := known.ports[whose].of(folded)
-		k := kindOf(proto[i], LocalClient+ClientSide(remote&1), side, action[i], class)
-		w.addPlain(id, in, near.Lo, far.Lo, either(remote, other, first), either(remote, first, other), k)
-		r := &w.narrow[len(w.narrow)-1]
+		unfolded[count%unfoldedRows] = &known.ports[whose]
+		count++
+		swap := (near.Lo ^ far.Lo) & in
+		r := w.nextNarrow()
+		r.ends = uint64(id)<<32 | uint64(uint32(near.Lo^swap))
+		r.remote = (far.Lo^swap)<<32 | uint64(other)<<(remote&16)
+		r.kind = kindOf(proto[i], LocalClient+ClientSide(remote&1), side, action[i], class)
 		r.flags, r.portLo, r.portHi, r.portBits, r.days = flag, folded, folded, 1<<(folded&63), w.dayBit(start)
 		r.records, r.packets, r.bytes = 1, uint32(packets), allBytes[i]
 		r.firstSec, r.lastSec = uint32(start), uint32(last)
+		if count == unfoldedRows {
+			w.fold(unfolded[:])
+			count = 0
+		}
+	}
+	w.fold(unfolded[:count])
+}
+
+// unfoldedRows is of how many rows at most the client's port is left to be folded later: in
+// loops that do nothing else, as the classes of ports of many interfaces are more than the
+// nearest cache holds, and this way the misses of some rows overlap.
+const unfoldedRows = 64
+
+// fold completes the last rows, whose ports are of these classes: it adds the client's port
+// to their keys, where it is 0 so far, and appends their hashes.
+func (w *TallyWorker) fold(classes []*portClasses) {
+	rows := w.narrow[len(w.narrow)-len(classes):]
+	for i := range rows {
+		w.touched += classes[i].line(rows[i].portLo)[8]
+	}
+	for i := range rows {
+		r := &rows[i]
+		first := classes[i].of(r.portLo)
+		local := r.kind >> 6 & 1 // LocalClient, else RemoteClient
+		r.remote |= uint64(first) << (local << 4 & 16)
+		w.narrowHashes = append(w.narrowHashes, w.t.seed.narrow(r.ends, r.remote, r.kind))
 	}
 }
 

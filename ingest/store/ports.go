@@ -159,6 +159,9 @@ func (l *portLine) set(firsts []uint16, start, end int) bool {
 	return true
 }
 
+// line returns the line of p.
+func (c *portClasses) line(p uint16) *portLine { return &c.lines[p>>(c.shift&31)] }
+
 // of returns the first port of the class of p. It searches without a branch that a
 // processor would have to foresee.
 func (c *portClasses) of(p uint16) uint16 {

@@ -133,6 +133,8 @@ type TallyWorker struct {
 	wideHashes   []uint64
 	// Their places there, by shard.
 	narrowOrder, wideOrder shardOrder
+
+	touched uint16 // see fold
 }
 
 // ifaceState is what a worker knows of one interface.

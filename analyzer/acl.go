@@ -11,7 +11,6 @@ import (
 	"github.com/sgadvise/sgadvise/engine/policy"
 	"github.com/sgadvise/sgadvise/engine/space"
 	"github.com/sgadvise/sgadvise/ingest/flow"
-	"github.com/sgadvise/sgadvise/ingest/store"
 )
 
 // MaskedByACL finds group rules that a network ACL makes dead.
@@ -143,20 +142,11 @@ func rejectedReplies(res *engine.Result) map[policy.Ref]replies {
 	if len(res.Snapshot.ACLs) == 0 {
 		return out
 	}
-	st := res.Store
-	names := st.Interfaces()
+	names := res.Store.Interfaces()
 	filters := make(map[uint32]*[2]*policy.Stage)
-	var row store.Row
 	var readings []orient.Reading
-	for k := range st.Len() {
-		if st.Head(k, &row); row.Action != flow.Reject {
-			continue
-		}
-		st.Row(k, &row)
-		readings = orient.Readings(readings[:0], &row, res.Openers[k])
-		if len(readings) != 1 || !readings[0].IsReply() {
-			continue
-		}
+	for k, row := range res.RejectedAnswers() {
+		readings = orient.Readings(readings[:0], row, res.Openers[k])
 		filter := filters[row.Interface]
 		if filter == nil {
 			filter = aclStages(res.Snapshot, names[row.Interface])

@@ -131,24 +131,8 @@ func (e *Evidence) gaps(c *store.Coverage) []Gap {
 // noAccept reports whether res holds traffic of the snapshot's interfaces, and none of
 // it accepted. That of others says nothing of what the flow logs of these capture.
 func noAccept(res *engine.Result) bool {
-	var known []bool
-	for _, id := range res.Store.Interfaces() {
-		_, ok := res.Snapshot.Interface(id)
-		known = append(known, ok)
-	}
-	traffic := false
-	var r store.Row
-	for i := range res.Store.Len() {
-		if res.Store.Row(i, &r); !known[r.Interface] {
-			continue
-		}
-		if r.Action == flow.Accept {
-			return false
-		}
-		traffic = true
-	}
-	if traffic {
-		return true
+	if res.Traffic.Any {
+		return !res.Traffic.Accepted
 	}
 	// No traffic at all: what the flow logs capture decides.
 	logs := res.Snapshot.FlowLogs

@@ -18,6 +18,7 @@ import (
 	"github.com/sgadvise/sgadvise/analyzer"
 	"github.com/sgadvise/sgadvise/analyzer/plan"
 	"github.com/sgadvise/sgadvise/engine"
+	"github.com/sgadvise/sgadvise/engine/policy"
 	"github.com/sgadvise/sgadvise/engine/policy/cloud"
 	"github.com/sgadvise/sgadvise/ingest"
 	"github.com/sgadvise/sgadvise/ingest/flow"
@@ -142,14 +143,22 @@ func (s *scenario) run(t *testing.T, mode plan.Mode) *analyzer.Analysis {
 	return s.runs[mode]
 }
 
-// requireNoMoreRows runs the checks once more, with the rows given back on the way: they find
-// the same. Nothing can be replayed after it.
+// requireNoMoreRows replays and runs the checks once more, with the rows given back on the
+// way: they find the same. Nothing can be replayed after it.
 func (s *scenario) requireNoMoreRows(t *testing.T) {
 	t.Helper()
 	want := s.run(t, plan.ModeNone)
 	opt := s.opt
 	opt.Mode, opt.DropRows, opt.Unread = plan.ModeNone, true, s.read.Ledger.Total()
-	got, err := analyzer.Run(context.Background(), s.res, opt)
+	h := s.res.History
+	if h == nil {
+		h = policy.HistoryOf(s.res.Snapshot)
+	}
+	res, err := engine.ReplayReleasing(context.Background(), s.res.Store, h, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := analyzer.Run(context.Background(), res, opt)
 	if err != nil {
 		t.Fatal(err)
 	}

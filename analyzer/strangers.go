@@ -1,6 +1,7 @@
 package analyzer
 
 import (
+	"iter"
 	"net/netip"
 	"slices"
 
@@ -15,8 +16,8 @@ import (
 // those deleted since share a subnet's ACL with the ones that are known, and the log
 // shows what they needed. Which subnet one was in its own address tells.
 //
-// It costs nothing if all interfaces are known, else a pass over the rows and a look at
-// each line of the ACL for each row of the others.
+// It costs nothing if all interfaces are known, else a look at each line of the ACL for each
+// row of the others.
 func strangers(res *engine.Result) map[policy.Ref]string {
 	s := res.Snapshot
 	names := res.Store.Interfaces()
@@ -55,9 +56,8 @@ func strangers(res *engine.Result) map[policy.Ref]string {
 			}
 		}
 	}
-	var r store.Row
-	for i := range res.Store.Len() {
-		if res.Store.Row(i, &r); !unknown[r.Interface] || r.Action != flow.Accept {
+	for r := range rowsOf(res.Store, unknown) {
+		if r.Action != flow.Accept {
 			continue
 		}
 		c := policy.Conn{Direction: r.Side, Proto: r.Proto, Local: r.Local.Netip(), Remote: r.Remote.Netip(),
@@ -74,6 +74,21 @@ func strangers(res *engine.Result) map[policy.Ref]string {
 		pass(&c, names[r.Interface])
 	}
 	return out
+}
+
+// rowsOf ranges over the rows of the interfaces that are wanted. Each is overwritten by the next.
+func rowsOf(c *store.Connections, wanted []bool) iter.Seq[*store.Row] {
+	return func(yield func(*store.Row) bool) {
+		starts := c.Spans()
+		var r store.Row
+		for code := range len(starts) - 1 {
+			for i := starts[code]; wanted[code] && i < starts[code+1]; i++ {
+				if c.Row(i, &r); !yield(&r) {
+					return
+				}
+			}
+		}
+	}
 }
 
 func holds(blocks []netip.Prefix, a netip.Addr) bool {

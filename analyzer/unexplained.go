@@ -8,7 +8,6 @@ import (
 	"github.com/sgadvise/sgadvise/engine/orient"
 	"github.com/sgadvise/sgadvise/engine/policy"
 	"github.com/sgadvise/sgadvise/ingest/flow"
-	"github.com/sgadvise/sgadvise/ingest/store"
 )
 
 // visit is accepted traffic that the rules of the snapshot do not admit, or only as
@@ -85,27 +84,13 @@ func unexplained(res *engine.Result, strays []stray) map[int32][]visit {
 			names[i] = f
 		}
 	}
-	var row store.Row
 	var readings []orient.Reading
-	for k, o := range res.Openers {
-		if o.Method != orient.ByRules {
-			continue
-		}
-		res.Store.Head(k, &row) // readings rest on nothing else
-		looks := flow.DirectionUnknown
-		switch row.Client {
-		case store.RemoteClient:
-			looks = flow.Ingress
-		case store.LocalClient:
-			looks = flow.Egress
-		default:
-			looks = o.Opener.Reverse() // neither end looks like the client: pings, equal ports
-		}
+	for row, looks := range res.AgainstLooks() {
 		f := names[row.Interface]
-		if row.Action != flow.Accept || looks == flow.DirectionUnknown || looks == o.Opener || f < 0 {
+		if f < 0 {
 			continue
 		}
-		readings = orient.Readings(readings[:0], &row, orient.Opinion{Opener: looks, Method: orient.ByRules})
+		readings = orient.Readings(readings[:0], row, orient.Opinion{Opener: looks, Method: orient.ByRules})
 		for _, x := range readings {
 			add(f, visit{looks, row.Proto, x.Port, max(x.Port, x.PortHi), outside(res.Snapshot, x.Remote), true})
 		}

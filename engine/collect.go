@@ -55,6 +55,7 @@ func (w *worker) collect(p *part, s rowSpan) {
 		w.e.c.Row(row, &r)
 		op := w.e.openers[row]
 		w.readings = orient.Readings(w.readings[:0], &r, op)
+		w.note(p, row, &r, op)
 		d, cause := w.dispose(i, &r)
 		p.account(&r, op, d, cause)
 		if r.Action == flow.Reject && d != flow.Late {

@@ -32,6 +32,15 @@ func ReplayInPieces(ctx context.Context, c *store.Connections, snap *policy.Snap
 	return replay(ctx, c, snap, nil, 3, means{piece: rows})
 }
 
+// ReplayReleasingInPieces is ReplayReleasing of few rows at once.
+func ReplayReleasingInPieces(ctx context.Context, c *store.Connections, h *policy.History, rows int) (*Result, error) {
+	past := h
+	if h.IsFlat() {
+		past = nil
+	}
+	return replay(ctx, c, h.Present(), past, 3, means{piece: rows, release: true})
+}
+
 // Admitted returns, of every one of these rows, who may have opened it as the ladder is told,
 // and as the paths say if they are asked about this row alone.
 func Admitted(c *store.Connections, snap *policy.Snapshot, rows []int) (told, alone [][2]bool) {

@@ -46,6 +46,9 @@ func (m *merger) add(p *part) {
 		res.Orientation[method] += n
 	}
 	res.Former += p.former
+	if m.e.known[p.code] >= 0 {
+		res.Traffic.Any, res.Traffic.Accepted = true, res.Traffic.Accepted || p.accepted
+	}
 	res.Outlived = sum(res.Outlived, p.fidelity.Outlived)
 	res.RejectedBy.add(&p.rejected)
 	res.Undecided = append(res.Undecided, p.undecided...)
@@ -129,6 +132,9 @@ func (m *merger) result(workers int) *Result {
 				u.add(&w.usage[id])
 			}
 		}
+	}
+	if m.e.releaser != nil {
+		res.Excerpts = m.e.releaser.excerpts
 	}
 	countPeers(res, workers)
 	res.checkSum()

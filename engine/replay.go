@@ -41,11 +41,17 @@ func replay(ctx context.Context, c *store.Connections, snap *policy.Snapshot, h 
 
 	m := newMerger(e)
 	e.split()
+	if how.release {
+		e.releaser = newReleaser(len(e.known), e.spans)
+	}
 	parts := make([]*part, len(e.spans))
 	each(len(e.spans), workers, func(w, i int) {
 		if ctx.Err() == nil {
 			if parts[i] = e.workers[w].replay(e.spans[i]); !parts[i].strayed {
 				e.replayed(e.spans[i])
+				if e.releaser != nil {
+					e.release(parts, i)
+				}
 			}
 		}
 	})
@@ -64,25 +70,27 @@ type means struct {
 	tables  tabling
 	entries bool // of every row, even where rows are in the order of hosts
 	piece   int  // see pieceRows
+	release bool // see ReplayReleasing
 }
 
 var usual = means{piece: pieceRows}
 
 // replayer holds what all workers share while a replay runs.
 type replayer struct {
-	c       *store.Connections
-	snap    *policy.Snapshot
-	hist    *policy.History // nil: there is the present only
-	changed []bool          // interfaces whose paths did; nil: none
-	eldest  []int           // by interface: the first era that reaches the window, or nearly
-	paths   *paths
-	known   []int32 // interface code of the store → index into snap.Interfaces, -1 if not there
-	owner   map[owned]uint32
-	openers []orient.Opinion
-	spans   []rowSpan
-	workers []*worker
-	blocks  *store.Blocks // has the connections
-	means   means
+	c        *store.Connections
+	snap     *policy.Snapshot
+	hist     *policy.History // nil: there is the present only
+	changed  []bool          // interfaces whose paths did; nil: none
+	eldest   []int           // by interface: the first era that reaches the window, or nearly
+	paths    *paths
+	known    []int32 // interface code of the store → index into snap.Interfaces, -1 if not there
+	owner    map[owned]uint32
+	openers  []orient.Opinion
+	spans    []rowSpan
+	workers  []*worker
+	blocks   *store.Blocks // has the connections
+	means    means
+	releaser *releaser // nil: all rows stay
 }
 
 // replayed gives up what only the rows of s needed. Eras go back to the present paths.
@@ -239,7 +247,9 @@ type part struct {
 	undecided   []Undecided
 	former      uint64
 	rejected    RejectLayers
-	strayed     bool // rows were not in the order of hosts: all of this is worth nothing
+	accepted    bool     // any row was
+	noted       []uint32 // rows that are asked for later; none if all of them stay
+	strayed     bool     // rows were not in the order of hosts: all of this is worth nothing
 }
 
 // half is the connections of one direction.
@@ -306,6 +316,7 @@ func (w *worker) count(p *part, s rowSpan) {
 func (p *part) account(r *store.Row, op orient.Opinion, d flow.Disposition, cause string) {
 	p.orientation[op.Method] += r.Records
 	p.ledger[d] += r.Records
+	p.accepted = p.accepted || r.Action == flow.Accept
 	if cause == outlived {
 		p.fidelity.Outlived += r.Records
 	}

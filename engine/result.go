@@ -44,6 +44,13 @@ type Result struct {
 	// Openers holds, for each row of Store, who opened its connection and how that is known.
 	Openers []orient.Opinion
 
+	// Excerpts are what is left of the rows of Store, by interface; nil: all of them. See
+	// [ReplayReleasing].
+	Excerpts []Excerpt
+
+	// Traffic says what rows there are of the interfaces that the snapshot has.
+	Traffic struct{ Any, Accepted bool }
+
 	// Signatures are the distinct sets of rules that connections credit.
 	Signatures []Signature
 

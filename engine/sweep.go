@@ -57,6 +57,7 @@ func (w *worker) sweep(p *part, s rowSpan) bool {
 		} else {
 			w.readings = orient.Readings(w.readings, &r, op)
 		}
+		w.note(p, row, &r, op)
 		for n := range w.readings {
 			w.rulings = append(w.rulings, w.rule(t, &key, &w.readings[n]))
 		}

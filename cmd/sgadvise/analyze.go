@@ -178,12 +178,13 @@ func (f *analyzeFlags) perform(ctx context.Context, st *settings, s streams) (*a
 	if err != nil {
 		return nil, err
 	}
+	f.release = st.analyzer.DropRows && st.analyzer.Mode == plan.ModeNone
 	res, read, err := f.replay(ctx, past, st.from, st.to, s)
 	if err != nil {
 		return nil, err
 	}
 	st.analyzer.Unread = read.Ledger.Total()
-	if st.analyzer.DropRows && st.analyzer.Mode == plan.ModeNone {
+	if f.release {
 		collect(lastPercent)
 	}
 	an, err := analyzer.Run(ctx, res, st.analyzer)

@@ -34,6 +34,7 @@ type inputFlags struct {
 	workers            int
 	progress           string
 	quiet              bool
+	release            bool                   // rows are given back as they are replayed: see engine.ReplayReleasing
 	given              func(flag string) bool // whether the flag is on the command line
 	bounds             func(*store.Config)    // adds what another policy needs to tell ports apart; nil: nothing
 }
@@ -201,7 +202,11 @@ func (f *inputFlags) replay(ctx context.Context, h *policy.History, from, to tim
 	if err := unusable(conns, snap, read); err != nil {
 		return nil, nil, err
 	}
-	res, err := engine.ReplayHistory(ctx, conns, h, f.workers)
+	replay := engine.ReplayHistory
+	if f.release {
+		replay = engine.ReplayReleasing
+	}
+	res, err := replay(ctx, conns, h, f.workers)
 	if err != nil {
 		return nil, nil, err
 	}

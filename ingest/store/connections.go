@@ -10,7 +10,7 @@ import (
 // Connections is the reduced form of a set of flow logs: distinct rows in one
 // total order, so that equal input gives equal Connections whatever the order of
 // files and lines and the number of workers. It is immutable, but for
-// [Connections.Drop], and safe for concurrent use. The zero value is that of no logs.
+// [Connections.Drop] and [Connections.Release], and safe for concurrent use. The zero value is that of no logs.
 //
 // A row of two IPv4 addresses takes 64 bytes, one line of the cache; any other, and one
 // with more than 32 bits of records or packets, 104. They are where the Tally put
@@ -35,8 +35,9 @@ type Connections struct {
 	outside    uint64
 	from, to   int64
 	records    uint64
-	rolled     *RollUp // after Drop
-	roll       rollUp  // with the numbers that rows have for their interface
+	rolled     *RollUp // after Drop or Release
+	released   releases
+	roll       rollUp // with the numbers that rows have for their interface
 }
 
 func (c *Connections) interfaceOf(id uint32) uint32 {

@@ -85,9 +85,11 @@ func (c *Connections) RollUp() RollUp {
 	if u.Services > 0 {
 		u.Peers = c.roll.peers
 	}
-	for i := range c.len {
-		if n, wide := c.find(i); wide && c.wide.at(n).free > 0 {
-			u.Rows++
+	if c.isWide != nil { // no other row is folded
+		for i := range c.len {
+			if n, wide := c.find(i); wide && c.wide.at(n).free > 0 {
+				u.Rows++
+			}
 		}
 	}
 	runtime.KeepAlive(c) // holds the memory of the rows

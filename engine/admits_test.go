@@ -51,7 +51,7 @@ interface eni-1 10.0.0.4 sg-1 vpc=vpc-2
 group sg-0 vpc=vpc-1
   sgr-1 ingress tcp 443 from 203.0.113.0/24
 group sg-1 vpc=vpc-2
-  sgr-2 egress tcp 40000 to 203.0.113.0/24
+  sgr-2 egress tcp 22 to 203.0.113.0/24
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -59,7 +59,7 @@ group sg-1 vpc=vpc-2
 	own, far := netip.MustParseAddr("10.0.0.4"), netip.MustParseAddr("203.0.113.7")
 	var records []flow.Record
 	for _, name := range []string{"eni-0", "eni-1"} {
-		records = append(records, flow.Record{Interface: name, Src: far, Dst: own, SrcPort: 40000, DstPort: 443, Proto: flow.TCP,
+		records = append(records, flow.Record{Interface: name, Src: far, Dst: own, SrcPort: 22, DstPort: 443, Proto: flow.TCP,
 			Action: flow.Accept, Direction: flow.Ingress, Start: 1700000000, End: 1700000060, Packets: 1, Bytes: 40})
 	}
 	c := store.FromRecords(engine.StoreConfig(snap), records)

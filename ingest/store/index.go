@@ -9,9 +9,9 @@ import "sync"
 
 const (
 	pageEntries = 512
-	// pageRows entries are a full page: beyond three quarters the probes of rows not
-	// yet there grow long.
-	pageRows = pageEntries * 3 / 4
+	// pageRows entries are a full page: beyond 13 of 16 the probes of rows not yet there
+	// grow long.
+	pageRows = pageEntries * 13 / 16
 	// maxDepth bits at most choose the page; the low ones of the tag choose the place in it.
 	maxDepth = 22
 

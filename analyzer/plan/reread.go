@@ -207,8 +207,14 @@ func parseTypeCode(s string) (policy.TypeCode, bool) {
 	return policy.TypeCode{Type: typ, Code: code}, ok && len(words) == 4
 }
 
+// anyPeerText is how a rule of the policy language reads whose peer is "any". No cloud has such.
+const anyPeerText = "0.0.0.0/0,::/0"
+
 // peerNamed returns the peer of that name: a prefix, or a set that s has or refers to.
 func peerNamed(s *policy.Snapshot, name string) (policy.AddrSet, error) {
+	if name == anyPeerText {
+		return policy.AddrSet{Prefixes: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}}, nil
+	}
 	if p, err := netip.ParsePrefix(name); err == nil {
 		if p != p.Masked() {
 			return policy.AddrSet{}, fmt.Errorf("peer %s has bits outside of its prefix", name)

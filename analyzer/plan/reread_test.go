@@ -3,6 +3,7 @@ package plan_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -10,6 +11,7 @@ import (
 
 	"github.com/sgadvise/sgadvise/analyzer/plan"
 	"github.com/sgadvise/sgadvise/engine/policy"
+	"github.com/sgadvise/sgadvise/engine/policy/cloud"
 )
 
 // stored writes edits of s as a report does.
@@ -65,6 +67,26 @@ func TestRereadUndoesTheWriting(t *testing.T) {
 	}
 	if seen < 200 {
 		t.Errorf("only %d edits", seen)
+	}
+}
+
+func TestRereadRulesOfBothFamilies(t *testing.T) {
+	s, err := cloud.ParseText("policy", []byte("interface eni-1 10.0.0.5 sg-a\ngroup sg-a\n  r1 ingress udp 53-8000 from any\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wider := *s.Rules()[0]
+	wider.Match = slices.Clone(wider.Match)
+	for i := range wider.Match {
+		wider.Match[i].LocalPorts.Last = 9000
+	}
+	edits := []plan.Edit{{Op: plan.Replace, Rule: s.Rules()[0].Ref, Group: "sg-a", With: []policy.Rule{wider}}}
+	got, err := plan.Reread(s, stored(s, edits))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(plan.WordsOf(&wider), plan.WordsOf(&got[0].With[0])); d != "" {
+		t.Error(d)
 	}
 }
 
